@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Who may do what: roles, permissions and the actor. Deny by default: an act missing here is denied.
+
+A permission is named `area:act`. `ROLE_PERMISSIONS` says for every act which role may do it, and how far it reaches:
+
+    O  the whole organization; a grant for one department narrows it to D
+    D  the actor's own departments and all departments below them; a grant for the whole organization makes it O
+    C  conversations that the actor holds or collaborates on; after a claim ended also the last holder's
+    S  the actor's own
+
+Rights of several roles add up. Machines (API clients) need the scope named beside the act and never exceed it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from uuid import UUID
+
+from services.kernel.errors import Forbidden
+
+
+class Role(StrEnum):
+    """What a person is in an organization."""
+
+    ADMIN = "ADMIN"
+    MANAGER = "MANAGER"
+    COORDINATOR = "COORDINATOR"
+    OPERATOR = "OPERATOR"
+    EXPERT = "EXPERT"
+    VIEWER = "VIEWER"
+
+
+class Permission(StrEnum):
+    """Every act that is guarded, `area:act`."""
+
+    BELFRY_WORK = "belfry:work"
+    ORGANIZATION_FOUND = "organizations:found"
+    DIRECTORY_READ = "directory:read"
+    METRICS_READ = "metrics:read"
+    SOCIAL_ACCOUNT_READ = "social_accounts:read"
+    SOCIAL_ACCOUNT_REGISTER = "social_accounts:register"
+    SOCIAL_ACCOUNT_CONNECT = "social_accounts:connect"
+    CONVERSATION_READ = "conversations:read"
+    CONVERSATION_READ_PRIVATE = "conversations:read_private"
+    CONVERSATION_CLAIM = "conversations:claim"
+    CONVERSATION_TAKE_OVER = "conversations:take_over"
+    CONVERSATION_REPLY = "conversations:reply"
+    CONVERSATION_CLOSE = "conversations:close"
+    DELIVERY_RESOLVE = "deliveries:resolve"
+
+
+class Reach(StrEnum):
+    """How far a right goes; see the module's first lines."""
+
+    ORGANIZATION = "O"
+    DEPARTMENTS = "D"
+    HELD = "C"
+    OWN = "S"
+
+
+O, D, C = Reach.ORGANIZATION, Reach.DEPARTMENTS, Reach.HELD  # noqa: E741  the letters of the table below
+
+# fmt: off
+ROLE_PERMISSIONS: Mapping[Permission, Mapping[Role, Reach]] = {
+    Permission.BELFRY_WORK:               {},  # nobody: what Belfry does by itself
+    Permission.ORGANIZATION_FOUND:        {},  # nobody: Belfry itself, for a new installation
+    Permission.DIRECTORY_READ:            {Role.ADMIN: O, Role.MANAGER: O, Role.COORDINATOR: O, Role.OPERATOR: O, Role.EXPERT: O, Role.VIEWER: O},
+    Permission.METRICS_READ:              {Role.ADMIN: O, Role.MANAGER: D, Role.COORDINATOR: O, Role.OPERATOR: D, Role.EXPERT: D, Role.VIEWER: O},
+    Permission.SOCIAL_ACCOUNT_READ:       {Role.ADMIN: O, Role.MANAGER: D, Role.COORDINATOR: O, Role.OPERATOR: D, Role.EXPERT: D, Role.VIEWER: O},
+    Permission.SOCIAL_ACCOUNT_REGISTER:   {Role.ADMIN: O, Role.MANAGER: D, Role.COORDINATOR: O},
+    Permission.SOCIAL_ACCOUNT_CONNECT:    {Role.ADMIN: O, Role.COORDINATOR: O},
+    Permission.CONVERSATION_READ:         {Role.MANAGER: D, Role.COORDINATOR: O, Role.OPERATOR: D, Role.EXPERT: C},
+    Permission.CONVERSATION_READ_PRIVATE: {Role.COORDINATOR: O, Role.OPERATOR: D, Role.EXPERT: C},
+    Permission.CONVERSATION_CLAIM:        {Role.COORDINATOR: O, Role.OPERATOR: D},
+    Permission.CONVERSATION_TAKE_OVER:    {Role.COORDINATOR: O},
+    Permission.CONVERSATION_REPLY:        {Role.COORDINATOR: C, Role.OPERATOR: C},
+    Permission.CONVERSATION_CLOSE:        {Role.COORDINATOR: O, Role.OPERATOR: C},
+    Permission.DELIVERY_RESOLVE:          {Role.COORDINATOR: O, Role.OPERATOR: C},
+}
+# fmt: on
+
+
+class ActorKind(StrEnum):
+    """What acts: a person, a machine with credentials, a rule of the organization, or Belfry itself."""
+
+    PERSON = "PERSON"
+    API_CLIENT = "API_CLIENT"
+    RULE = "RULE"
+    SYSTEM = "SYSTEM"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One role. `departments` holds the granted department and all below it; None means the whole organization."""
+
+    role: Role
+    departments: frozenset[UUID] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """How far one permission of one actor goes, over all roles."""
+
+    everywhere: bool = False
+    coordinates: bool = False
+    departments: frozenset[UUID] = frozenset()
+    held: bool = False
+
+    @property
+    def nowhere(self) -> bool:
+        return not (self.everywhere or self.departments or self.held)
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who acts, in which organization, with which rights. Frozen: made once for a request, a job or an event.
+
+    `cause` is the id of the event or job that made Belfry act by itself.
+    """
+
+    tenant_id: UUID
+    kind: ActorKind = ActorKind.PERSON
+    membership_id: UUID | None = None
+    person_id: UUID | None = None
+    client_id: UUID | None = None
+    grants: tuple[Grant, ...] = ()
+    cause: UUID | None = None
+    ranges: dict[Permission, Range] = field(default_factory=dict[Permission, Range], repr=False, compare=False)
+
+    @classmethod
+    def system(cls, tenant_id: UUID, cause: UUID | None = None) -> "Actor":
+        """Belfry itself, inside one organization."""
+        return cls(tenant_id=tenant_id, kind=ActorKind.SYSTEM, cause=cause)
+
+    @property
+    def id(self) -> UUID:
+        """The id that ledgers keep: the membership, the client, or for Belfry itself the organization."""
+        return self.membership_id or self.client_id or self.tenant_id
+
+    @cached_property
+    def roles(self) -> tuple[Role, ...]:
+        return tuple(sorted({grant.role for grant in self.grants}))
+
+    @cached_property
+    def permissions(self) -> tuple[Permission, ...]:
+        """All acts that are open to the actor somewhere, in alphabetical order."""
+        return tuple(sorted(permission for permission in Permission if not self.range_of(permission).nowhere))
+
+    def may(self, permission: Permission) -> bool:
+        return not self.range_of(permission).nowhere
+
+    def require(self, permission: Permission) -> None:
+        """The first line of every command: refuse who could not do this to any row."""
+        if not self.may(permission):
+            raise Forbidden
+
+    def range_of(self, permission: Permission) -> Range:
+        if permission not in self.ranges:
+            self.ranges[permission] = _range(self, permission)
+        return self.ranges[permission]
+
+
+def _range(actor: Actor, permission: Permission) -> Range:
+    if actor.kind is ActorKind.SYSTEM:
+        return Range(everywhere=True, coordinates=True, held=True)
+    reaches = ROLE_PERMISSIONS[permission]
+    granted = [(grant, reaches[grant.role]) for grant in actor.grants if grant.role in reaches]
+    return Range(
+        everywhere=any(grant.departments is None and reach in (O, D) for grant, reach in granted),
+        coordinates=any(grant.role is Role.COORDINATOR and grant.departments is None for grant, _ in granted),
+        departments=_union(grant.departments or frozenset() for grant, reach in granted if reach in (O, D)),
+        held=any(reach in (O, D, C) for _, reach in granted),
+    )
+
+
+def _union(sets: Iterable[frozenset[UUID]]) -> frozenset[UUID]:
+    return frozenset().union(*sets)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Organizations, their departments, and who belongs to them."""

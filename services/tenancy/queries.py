@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Reads of organizations, departments and memberships."""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from sqlalchemy import true
+from sqlmodel import col
+
+from services.kernel.database import Snapshot
+from services.kernel.isolation import owned
+from services.tenancy.models import Department, Membership, Organization, RoleGrant
+
+TENANT_WIDE = true()
+"""The visibility predicate of what every member of the organization may see."""
+
+
+async def organization(snapshot: Snapshot) -> Organization:
+    """The actor's own organization."""
+    return await snapshot.one(owned(Organization, col(Organization.id) == snapshot.tenant_id))
+
+
+async def department(snapshot: Snapshot, department_id: UUID) -> Department:
+    """One department. Raises NotFound."""
+    return await snapshot.one(owned(Department, col(Department.id) == department_id))
+
+
+async def department_by_code(snapshot: Snapshot, code: str) -> Department:
+    """The department with this code. Raises NotFound."""
+    return await snapshot.one(owned(Department, col(Department.code) == code))
+
+
+async def coordination_desk(snapshot: Snapshot) -> Department:
+    """The department to which everything goes that no rule sends elsewhere."""
+    return await snapshot.one(owned(Department, col(Department.is_coordination_desk)))
+
+
+async def department_parents(snapshot: Snapshot) -> Mapping[UUID, UUID | None]:
+    """Every department with the one above it."""
+    return {each.id: each.parent_id for each in await snapshot.scalars(owned(Department))}
+
+
+async def membership(snapshot: Snapshot, membership_id: UUID) -> Membership:
+    """One member. Raises NotFound."""
+    return await snapshot.one(owned(Membership, col(Membership.id) == membership_id))
+
+
+async def members_in_role(snapshot: Snapshot, role: str) -> list[Membership]:
+    """The active members who hold a role anywhere, in the order in which they joined."""
+    granted = owned(RoleGrant, col(RoleGrant.role) == role).with_only_columns(col(RoleGrant.membership_id))
+    return await snapshot.scalars(
+        owned(Membership, col(Membership.active), col(Membership.id).in_(granted)).order_by(
+            col(Membership.created_at), col(Membership.id)
+        )
+    )
