@@ -23,10 +23,11 @@ async def insert_new(uow: UnitOfWork, model: type[TenantRow], rows: Sequence[dic
     if not rows:
         return 0
     names = tuple(rows[0])
-    statement = _statements.get((model, names)) or _statements.setdefault((model, names), _statement(model, names))
+    if (model, names) not in _statements:
+        _statements[model, names] = _statement(model, names)
     table = _table(model)
     values = {f"rows_{name}": [_plain(table.c[name].type, row[name]) for row in rows] for name in names}
-    return (await uow.write(statement, values)).rowcount
+    return (await uow.write(_statements[model, names], values)).rowcount
 
 
 def _statement(model: type[TenantRow], names: tuple[str, ...]) -> Insert:

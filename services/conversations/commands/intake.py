@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""From raw events to items: parse what waits, leave out what we sent ourselves, and hand the rest to `ingest`."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+from services.conversations.commands.ingest import Batch, take_in
+from services.conversations.rules import ChannelKind
+from services.conversations.rules.items import Item, Writer, merged
+from services.deliveries import commands as delivery_commands
+from services.deliveries import queries as deliveries
+from services.deliveries.rules import DeliveryState
+from services.kernel.access import Permission
+from services.kernel.database import UnitOfWork
+from services.social_accounts import commands as social_accounts
+from services.social_accounts import queries as accounts
+from services.social_accounts.networks import connector_for
+from services.social_accounts.networks.errors import ContractBroken
+from services.social_accounts.networks.interface import Inbound, InboundKind
+from services.social_accounts.networks.interface import RawEvent as Received
+from services.social_accounts.rules import Network
+
+BATCH_SIZE_MAX = 200
+ITEM_KINDS = frozenset({InboundKind.MESSAGE, InboundKind.EDIT, InboundKind.DELETE, InboundKind.ECHO})
+
+
+async def drain(uow: UnitOfWork, *, account_id: UUID) -> bool:
+    """Take in what waits for one account. Returns whether more may be waiting."""
+    uow.actor.require(Permission.BELFRY_WORK)
+    account = await accounts.account(uow, account_id)
+    waiting = await accounts.waiting_raw_events(uow, account_id, limit=BATCH_SIZE_MAX)
+    if not waiting:
+        return False
+    facts, unreadable = _parse(account.network, account_id, [(each.id, _received(each)) for each in waiting])
+    facts = await _without_echoes(uow, account_id, [fact for fact in facts if fact.kind in ITEM_KINDS])
+    items = merged(_item(fact, account.remote_id) for fact in facts)
+    await take_in(uow, Batch(account_id, account.network, items))
+    done = {each.id for each in waiting} - unreadable.keys()
+    await social_accounts.mark_read(uow, account_id=account_id, done=done, unreadable=unreadable)
+    return len(waiting) == BATCH_SIZE_MAX
+
+
+def _received(row: Any) -> Received:
+    return Received(str(row.social_account_id), row.kind, row.external_id, row.version, row.occurred_at, row.body)
+
+
+def _parse(
+    network: Network, account_id: UUID, waiting: Sequence[tuple[UUID, Received]]
+) -> tuple[list[Inbound], dict[UUID, str]]:
+    connector = connector_for(network)
+    facts: list[Inbound] = []
+    unreadable: dict[UUID, str] = {}
+    for row_id, event in waiting:
+        if not event.body:  # erased because its author deleted it
+            continue
+        try:
+            if connector is None:
+                raise ContractBroken(network, "NO_CONNECTOR")
+            facts.extend(connector.parse(event))
+        except ContractBroken as error:
+            unreadable[row_id] = error.code
+    return facts, unreadable
+
+
+async def _without_echoes(uow: UnitOfWork, account_id: UUID, facts: list[Inbound]) -> list[Inbound]:
+    """Leave out what we sent ourselves: its row exists since it was accepted. Its deletion concerns us, though.
+
+    An echo also proves that a delivery arrived whose outcome is unknown, so that one is looked for at once.
+    """
+    echoed = {each.remote_id: each for each in await deliveries.by_remote_ids(uow, account_id, _ids(facts))}
+    concerning: list[Inbound] = []
+    for fact in facts:
+        delivery, deleted = echoed.get(fact.remote_id), fact.kind is InboundKind.DELETE
+        if delivery is None or (deleted and delivery.state is DeliveryState.PUBLISHED):
+            concerning.append(fact)
+        else:
+            await delivery_commands.seen(uow, delivery_id=delivery.id, deleted=deleted)
+    return concerning
+
+
+def _ids(facts: Iterable[Inbound]) -> list[str]:
+    return [fact.remote_id for fact in facts]
+
+
+def _item(fact: Inbound, own_remote_id: str | None) -> Item:
+    author = fact.author
+    return Item(
+        external_id=fact.remote_id,
+        server_host=fact.server_host,
+        text_at=fact.text_at,
+        text=fact.text or "",
+        occurred_at=fact.occurred_at,
+        version=fact.version,
+        channel=ChannelKind(fact.channel),
+        writer=Writer(author.remote_id, author.handle, author.display_name, author.email) if author else None,
+        is_own=fact.kind is InboundKind.ECHO or (author is not None and author.remote_id == own_remote_id),
+        is_repost=fact.is_repost,
+        root_id=fact.root_id,
+        parent_id=fact.parent_id,
+        parent_is_own=fact.parent_is_own,
+        language=fact.languages[0] if fact.languages else None,
+        permalink=fact.permalink,
+        reply_target=fact.reply_target.to_json() if fact.reply_target else None,
+        edited_at=fact.text_at if fact.kind is InboundKind.EDIT else None,
+        deleted_at=fact.text_at if fact.kind is InboundKind.DELETE else None,
+    )

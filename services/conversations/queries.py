@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Who may see which conversation, message and contact; and the reads that commands need.
+
+One predicate serves commands, lists, counts, search, live events and exports alike. A conversation is visible when a
+department in which the actor holds the right answers for it, directs it or may view its topic; when the actor holds it
+or takes part; or when the actor coordinates the organization. A confidential topic drops the right to view and
+whole-organization grants. What was said in private needs the right to private messages instead.
+"""
+
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, any_, exists, func, or_, select
+from sqlmodel import col
+
+from services.conversations.models import (
+    Category,
+    CategoryDepartment,
+    Contact,
+    Conversation,
+    Message,
+    Participant,
+    Reply,
+    WaitingSegment,
+)
+from services.conversations.rules import AuthorKind, ChannelKind, ParticipantKind, Visibility
+from services.deliveries import queries as deliveries
+from services.kernel.access import Permission
+from services.kernel.database import Snapshot
+from services.kernel.errors import NotPermitted
+from services.kernel.isolation import ACTOR, owned, same_tenant
+from services.tenancy.queries import TENANT_WIDE
+
+CATEGORY_IS_VISIBLE = TENANT_WIDE
+
+CONFIDENTIAL_CATEGORIES = select(col(Category.id)).where(
+    col(Category.tenant_id) == ACTOR.tenant, col(Category.confidential)
+)
+
+
+def _reached(permission: Permission) -> ColumnElement[bool]:
+    departments = ACTOR.departments(permission)
+    category = col(Conversation.category_id)
+    viewed = select(col(CategoryDepartment.category_id)).where(
+        col(CategoryDepartment.tenant_id) == ACTOR.tenant,
+        col(CategoryDepartment.department_id) == any_(departments),
+        or_(
+            col(CategoryDepartment.is_responsible),
+            and_(
+                col(CategoryDepartment.can_view), col(CategoryDepartment.category_id).not_in(CONFIDENTIAL_CATEGORIES)
+            ),
+        ),
+    )
+    takes_part = exists().where(
+        same_tenant(Participant, Conversation),
+        col(Participant.conversation_id) == col(Conversation.id),
+        col(Participant.membership_id) == ACTOR.membership,
+    )
+    holds = or_(
+        col(Conversation.holder_id) == ACTOR.membership,
+        and_(col(Conversation.holder_id).is_(None), col(Conversation.last_holder_id) == ACTOR.membership),
+    )
+    return or_(
+        ACTOR.coordinates(permission),
+        and_(ACTOR.everywhere(permission), or_(category.is_(None), category.not_in(CONFIDENTIAL_CATEGORIES))),
+        col(Conversation.department_id) == any_(departments),
+        col(Conversation.directing_department_id) == any_(departments),
+        category.in_(viewed),
+        and_(ACTOR.held(permission), or_(holds, takes_part)),
+    )
+
+
+CONVERSATION_IS_VISIBLE = or_(
+    and_(col(Conversation.channel_kind) == ChannelKind.PUBLIC, _reached(Permission.CONVERSATION_READ)),
+    _reached(Permission.CONVERSATION_READ_PRIVATE),
+)
+
+MESSAGE_IS_VISIBLE = exists().where(
+    same_tenant(Conversation, Message),
+    col(Conversation.id) == col(Message.conversation_id),
+    or_(
+        and_(
+            col(Message.visibility) == Visibility.PUBLIC,
+            col(Conversation.channel_kind) == ChannelKind.PUBLIC,
+            _reached(Permission.CONVERSATION_READ),
+        ),
+        _reached(Permission.CONVERSATION_READ_PRIVATE),
+    ),
+)
+
+CONTACT_IS_VISIBLE = exists().where(
+    same_tenant(Conversation, Contact), col(Conversation.contact_id) == col(Contact.id), CONVERSATION_IS_VISIBLE
+)
+
+DELIVERY_IS_VISIBLE = deliveries.is_one_of(
+    select(col(Reply.delivery_id))
+    .join(
+        Conversation,
+        and_(
+            same_tenant(Conversation, Reply),
+            col(Conversation.id) == col(Reply.conversation_id),
+            col(Conversation.tenant_id) == ACTOR.tenant,
+        ),
+    )
+    .where(col(Reply.tenant_id) == ACTOR.tenant, CONVERSATION_IS_VISIBLE)
+)
+"""A reply's delivery is seen by whoever sees its conversation."""
+
+
+async def visible_conversation(snapshot: Snapshot, conversation_id: UUID) -> Conversation:
+    """A conversation that the actor may see. Unknown, foreign and invisible ones are all NOT_FOUND."""
+    return await snapshot.one(
+        owned(Conversation, col(Conversation.id) == conversation_id, CONVERSATION_IS_VISIBLE)
+    )
+
+
+async def conversation_for_update(snapshot: Snapshot, conversation_id: UUID) -> Conversation:
+    """A visible conversation, locked until the unit of work ends: every act on one conversation takes its turn."""
+    return await snapshot.one(
+        owned(Conversation, col(Conversation.id) == conversation_id, CONVERSATION_IS_VISIBLE).with_for_update()
+    )
+
+
+async def category(snapshot: Snapshot, category_id: UUID) -> Category:
+    """One topic. Raises NotFound."""
+    return await snapshot.one(owned(Category, col(Category.id) == category_id))
+
+
+async def responsible_department(snapshot: Snapshot, category_id: UUID) -> UUID | None:
+    """Who answers for a topic; None is a listed gap."""
+    return await snapshot.one_or_none(
+        select(col(CategoryDepartment.department_id)).where(
+            col(CategoryDepartment.tenant_id) == ACTOR.tenant,
+            col(CategoryDepartment.category_id) == category_id,
+            col(CategoryDepartment.is_responsible),
+        )
+    )
+
+
+async def collaborators(snapshot: Snapshot, conversation_id: UUID) -> frozenset[UUID]:
+    """Who works on a conversation beside its holder."""
+    rows = await snapshot.scalars(
+        owned(
+            Participant,
+            col(Participant.conversation_id) == conversation_id,
+            col(Participant.kind) == ParticipantKind.COLLABORATOR,
+        )
+    )
+    return frozenset(row.membership_id for row in rows)
+
+
+async def check_reach(snapshot: Snapshot, permission: Permission, row: Conversation) -> None:
+    """Refuse an act on a conversation that the actor may see but whose department, or claim, is not the actor's."""
+    reach, me = snapshot.actor.range_of(permission), snapshot.actor.membership_id
+    if reach.everywhere or {row.department_id, row.directing_department_id} & reach.departments:
+        return
+    holder = row.holder_id or row.last_holder_id
+    if not (reach.held and me is not None and (me == holder or me in await collaborators(snapshot, row.id))):
+        raise NotPermitted
+
+
+async def newest_citizen_message(snapshot: Snapshot, conversation_id: UUID) -> Message | None:
+    """What the citizen said last and did not take back."""
+    return await snapshot.one_or_none(
+        owned(
+            Message,
+            col(Message.conversation_id) == conversation_id,
+            col(Message.author_kind) == AuthorKind.CITIZEN,
+            col(Message.deleted_at).is_(None),
+        )
+        .order_by(col(Message.occurred_at).desc(), col(Message.id).desc())
+        .limit(1)
+    )
+
+
+async def open_segment(snapshot: Snapshot, conversation_id: UUID) -> WaitingSegment | None:
+    """The wait that runs now, if any."""
+    return await snapshot.one_or_none(
+        owned(
+            WaitingSegment,
+            col(WaitingSegment.conversation_id) == conversation_id,
+            col(WaitingSegment.outcome).is_(None),
+        )
+    )
+
+
+async def deliveries_of_replies(snapshot: Snapshot, conversation_id: UUID) -> list[UUID]:
+    """The deliveries of all replies in a conversation."""
+    return await snapshot.scalars(
+        owned(Reply, col(Reply.conversation_id) == conversation_id).with_only_columns(col(Reply.delivery_id))
+    )
+
+
+async def reply_of_delivery(snapshot: Snapshot, delivery_id: UUID) -> Reply | None:
+    """The reply that a delivery carries; None when it carries something else."""
+    return await snapshot.one_or_none(owned(Reply, col(Reply.delivery_id) == delivery_id))
+
+
+async def messages_of(snapshot: Snapshot, conversation_id: UUID) -> list[Message]:
+    """Everything that was said, in order."""
+    return await snapshot.scalars(
+        owned(Message, col(Message.conversation_id) == conversation_id).order_by(
+            col(Message.occurred_at), col(Message.id)
+        )
+    )
+
+
+async def private_texts(snapshot: Snapshot, conversation_id: UUID) -> list[str]:
+    """What a citizen said in private in this conversation."""
+    return await snapshot.scalars(
+        owned(
+            Message,
+            col(Message.conversation_id) == conversation_id,
+            col(Message.author_kind) == AuthorKind.CITIZEN,
+            col(Message.visibility) == Visibility.DIRECT,
+        ).with_only_columns(col(Message.text))
+    )
+
+
+async def conversation_of_submission(snapshot: Snapshot, submission_id: UUID) -> Conversation | None:
+    """The newest conversation that a form submission began, for its status page."""
+    return await snapshot.one_or_none(
+        owned(Conversation, col(Conversation.thread_key) == str(submission_id))
+        .order_by(col(Conversation.episode).desc())
+        .limit(1)
+    )
+
+
+async def held_count(snapshot: Snapshot, membership_id: UUID) -> int:
+    """How many conversations somebody holds now."""
+    return await snapshot.scalar(
+        select(func.count())
+        .select_from(Conversation)
+        .where(
+            col(Conversation.tenant_id) == ACTOR.tenant,
+            col(Conversation.holder_id) == membership_id,
+            col(Conversation.lease_until) > snapshot.now,
+        )
+    )
