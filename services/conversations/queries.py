@@ -7,9 +7,10 @@ or takes part; or when the actor coordinates the organization. A confidential to
 whole-organization grants. What was said in private needs the right to private messages instead.
 """
 
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, any_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, any_, case, exists, func, or_, select
 from sqlmodel import col
 
 from services.conversations.models import (
@@ -28,6 +29,7 @@ from services.kernel.access import Permission
 from services.kernel.database import Snapshot
 from services.kernel.errors import NotPermitted
 from services.kernel.isolation import ACTOR, owned, same_tenant
+from services.social_accounts.rules import OutboundKind
 from services.tenancy.queries import TENANT_WIDE
 
 CATEGORY_IS_VISIBLE = TENANT_WIDE
@@ -235,4 +237,65 @@ async def held_count(snapshot: Snapshot, membership_id: UUID) -> int:
             col(Conversation.holder_id) == membership_id,
             col(Conversation.lease_until) > snapshot.now,
         )
+    )
+
+
+def waits() -> Select[Any]:
+    """Every wait of the organization with what it is counted by: opened_at, closed_at, outcome, is_dismissal_confirmed,
+    department_id, social_account_id. For figures; it shows no words and no people."""
+    return select(
+        col(WaitingSegment.opened_at),
+        col(WaitingSegment.closed_at),
+        col(WaitingSegment.outcome),
+        col(WaitingSegment.dismissal_confirmed_by).is_not(None).label("is_dismissal_confirmed"),
+        col(Conversation.department_id),
+        col(Conversation.social_account_id),
+    ).join(
+        Conversation,
+        and_(
+            same_tenant(Conversation, WaitingSegment),
+            col(Conversation.id) == col(WaitingSegment.conversation_id),
+            col(Conversation.tenant_id) == ACTOR.tenant,
+        ),
+    ).where(col(WaitingSegment.tenant_id) == ACTOR.tenant)  # fmt: skip
+
+
+def said() -> Select[Any]:
+    """Every outbound item that counts, once: published_at, outbound_kind, department_id (null without a conversation),
+    social_account_id. Of several replies in one conversation and wait the first counts."""
+    wait = (
+        select(col(WaitingSegment.id))
+        .where(
+            same_tenant(WaitingSegment, Message),
+            col(WaitingSegment.conversation_id) == col(Message.conversation_id),
+            col(WaitingSegment.opened_at) <= col(Message.published_at),
+        )
+        .order_by(col(WaitingSegment.opened_at).desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    is_reply = col(Message.outbound_kind) == OutboundKind.REPLY
+    item = case((is_reply, func.coalesce(col(Message.conversation_id), col(Message.id))), else_=col(Message.id))
+    return (
+        select(
+            col(Message.published_at),
+            col(Message.outbound_kind),
+            col(Conversation.department_id),
+            col(Message.social_account_id),
+        )
+        .outerjoin(
+            Conversation,
+            and_(
+                same_tenant(Conversation, Message),
+                col(Conversation.id) == col(Message.conversation_id),
+                col(Conversation.tenant_id) == ACTOR.tenant,
+            ),
+        )
+        .where(
+            col(Message.tenant_id) == ACTOR.tenant,
+            col(Message.outbound_kind).is_not(None),
+            col(Message.published_at).is_not(None),
+        )
+        .distinct(item, case((is_reply, wait)))
+        .order_by(item, case((is_reply, wait)), col(Message.published_at), col(Message.id))
     )

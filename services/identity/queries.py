@@ -69,8 +69,13 @@ async def _actor(snapshot: Snapshot, token_id: UUID) -> Actor:
     if token.department_id is not None:
         departments = with_descendants(token.department_id, await tenancy.department_parents(snapshot))
     return Actor(
-        tenant_id=snapshot.tenant_id,
-        membership_id=member.id,
-        person_id=member.person_id,
+        tenant_id=_plain(snapshot.tenant_id),
+        membership_id=_plain(member.id),
+        person_id=_plain(member.person_id),
         grants=(Grant(token.role, departments),),
     )
+
+
+def _plain(value: UUID) -> UUID:
+    """The driver's own kind of UUID as Python's: an actor's ids end up in JSON, signatures and keys of maps."""
+    return UUID(int=value.int)

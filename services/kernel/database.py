@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Executable, Row, Select, UpdateBase, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, SessionTransaction
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
@@ -24,7 +25,7 @@ from services.kernel import identifiers, outbox
 from services.kernel.access import Actor
 from services.kernel.errors import NotFound, ServiceUnavailable
 from services.kernel.events import Event
-from services.kernel.isolation import PlatformLocal, Versioned, actor_values
+from services.kernel.isolation import PlatformLocal, TenantOwned, Versioned, actor_values
 from services.kernel.serialization import from_json, to_json
 
 POOL_SIZE = 10
@@ -125,6 +126,9 @@ class UnitOfWork(Snapshot):
         for row in rows:
             if isinstance(row, Versioned) and row.version is None:  # pyright: ignore[reportUnnecessaryComparison]
                 row.version = 1
+            # What the column's default would say; given here, many rows travel in one statement without RETURNING.
+            if isinstance(row, TenantOwned) and row.created_at is None:  # pyright: ignore[reportUnnecessaryComparison]
+                row.created_at = self.now
         self._new.extend(rows)
 
     def emit(self, event: Event) -> UUID:
@@ -235,7 +239,8 @@ class _busy_is_unavailable:  # noqa: N801  reads as a statement
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, TimeoutError | ConnectionError):
+        # No other I/O happens inside a transaction: a socket that is missing or refused is the database's.
+        if isinstance(error, OSError | PoolTimeoutError):
             raise ServiceUnavailable from error
         if isinstance(error, DBAPIError):
             state = getattr(error.orig, "sqlstate", None)

@@ -84,7 +84,8 @@ async def schedule(uow: "UnitOfWork", kind: str, subject_id: UUID, *, due_at: da
         attempts=0,
         fence=0,
     )
-    running = col(Job.lease_until) > uow.now
+    # Also while its lease has run out: the worker may only be slow and still finish.
+    running = col(Job.lease_until).is_not(None)
     dead = col(Job.state) == JobState.DEAD
     await uow.write(
         statement.on_conflict_do_update(
@@ -118,7 +119,12 @@ async def lease(uow: "UnitOfWork", job_id: UUID) -> Ticket | None:
             col(Job.due_at) <= uow.now,
             or_(col(Job.lease_until).is_(None), col(Job.lease_until) < uow.now),
         )
-        .values(lease_until=uow.now + LEASE, fence=Job.fence + 1, attempts=Job.attempts + 1)
+        .values(
+            lease_until=uow.now + LEASE,
+            fence=Job.fence + 1,
+            attempts=Job.attempts + 1,
+            again_at=_case(col(Job.again_at) <= uow.now, None, col(Job.again_at)),  # this run answers it
+        )
         .returning(col(Job.kind), col(Job.subject_id), col(Job.attempts), col(Job.fence))
     )
     found = (await uow.write(statement)).one_or_none()
@@ -132,17 +138,13 @@ async def renew(uow: "UnitOfWork", ticket: Ticket) -> None:
 
 async def finish(uow: "UnitOfWork", ticket: Ticket) -> None:
     """Mark a job done inside the transaction of its effects; run it again if somebody asked meanwhile."""
-    again = (*_held(uow, ticket), col(Job.again_at).is_not(None))
-    rescheduled = (
-        update(Job)
-        .where(*again)
-        .values(due_at=Job.again_at, again_at=None, lease_until=None, rung_until=None, attempts=0)
-    )
-    if (await uow.write(rescheduled)).rowcount:
-        uow.rings = True
+    # First the deletion, under its own condition: a request that commits in between finds no row and makes one, or is
+    # seen by the second statement.
+    done = delete(Job).where(*_held(uow, ticket), col(Job.again_at).is_(None))
+    if (await uow.write(done)).rowcount:
         return
-    if not (await uow.write(delete(Job).where(*_held(uow, ticket)))).rowcount:
-        raise LeaseLost
+    await _hold(uow, ticket, due_at=Job.again_at, again_at=None, lease_until=None, rung_until=None, attempts=0, error=None)
+    uow.rings = True
 
 
 async def postpone(uow: "UnitOfWork", ticket: Ticket, *, due_at: datetime) -> None:
@@ -152,17 +154,28 @@ async def postpone(uow: "UnitOfWork", ticket: Ticket, *, due_at: datetime) -> No
 
 
 async def fail(uow: "UnitOfWork", ticket: Ticket, error: str, chance: random.Random) -> bool:
-    """Give a job back after a failure, later each time; dead after ATTEMPTS_MAX. Returns whether it is dead."""
-    dead = ticket.attempts >= ATTEMPTS_MAX
+    """Give a job back after a failure, later each time; dead after ATTEMPTS_MAX. Returns whether it is dead.
+
+    Who asked for another run during the last attempt revives it, as asking afterwards would.
+    """
     wait = min(BACKOFF_FIRST * 2 ** min(ticket.attempts - 1, 16), BACKOFF_MAX) * chance.uniform(0.5, 1)
-    await _hold(uow, ticket, state=JobState.DEAD if dead else JobState.WAITING, due_at=uow.now + wait, error=error,
-                lease_until=None, rung_until=None)  # fmt: skip
-    return dead
+    given_back = {"error": error, "lease_until": None, "rung_until": None}
+    if ticket.attempts < ATTEMPTS_MAX:
+        await _hold(uow, ticket, due_at=uow.now + wait, **given_back)
+        return False
+    asked = col(Job.again_at).is_not(None)
+    return await _hold(uow, ticket, state=_case(asked, JobState.WAITING.value, JobState.DEAD.value),
+                       due_at=func.coalesce(Job.again_at, uow.now), again_at=None,
+                       attempts=_case(asked, 0, Job.attempts), **given_back) is JobState.DEAD  # fmt: skip
 
 
-async def _hold(uow: "UnitOfWork", ticket: Ticket, **changes: Any) -> None:
-    if not (await uow.write(update(Job).where(*_held(uow, ticket)).values(**changes))).rowcount:
+async def _hold(uow: "UnitOfWork", ticket: Ticket, **changes: Any) -> JobState:
+    """Change the job while it is this worker's, and give its state."""
+    statement = update(Job).where(*_held(uow, ticket)).values(**changes).returning(col(Job.state))
+    state = (await uow.write(statement)).scalar_one_or_none()
+    if state is None:
         raise LeaseLost
+    return state
 
 
 def _this(uow: "UnitOfWork", job_id: UUID) -> tuple[Any, ...]:

@@ -253,6 +253,8 @@ async def _alone(url: URL, revision: str) -> None:
             await asyncio.to_thread(command.upgrade, config(url.render_as_string(hide_password=False)), revision)
             async with engine.begin() as connection:
                 await connection.run_sync(add_partitions)
+                # Serving processes look at it to say whether they are ready.
+                await connection.exec_driver_sql(f"GRANT SELECT ON {SCHEMA}.alembic_version TO belfry_app")
     finally:
         await engine.dispose()
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Text, Uuid, any_, cast, func, or_, select
+from sqlalchemy import Select, Text, Uuid, any_, cast, func, or_, select
 from sqlmodel import col
 
 from services.kernel.access import Permission
@@ -137,3 +137,10 @@ async def preference(snapshot: Snapshot) -> dict[UUID, tuple[bool, datetime, UUI
     """How accounts rank when one item reaches several: the SERVICE account first, else the oldest."""
     rows = await snapshot.scalars(owned(SocialAccount))
     return {row.id: (row.purpose is not Purpose.SERVICE, row.created_at, row.id) for row in rows}
+
+
+def owners() -> Select[tuple[UUID, UUID]]:
+    """Which department answers for which account: (id, owner_department_id), for figures about what was published."""
+    return select(col(SocialAccount.id), col(SocialAccount.owner_department_id)).where(
+        col(SocialAccount.tenant_id) == ACTOR.tenant
+    )

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""What an operation knows: who asks, under which request, in which language, and how to reach the database."""
+
+import re
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from graphql_schema.rings import Rings
+from services.identity.queries import actor_of_token
+from services.kernel.access import Actor
+from services.kernel.database import Snapshot, UnitOfWork
+from services.kernel.errors import OrganizationSuspended, Unauthenticated
+from services.kernel.runtime import Runtime
+
+BEARER = re.compile(r"^bearer +([A-Za-z0-9._~+/=-]{1,4096})$", re.IGNORECASE)
+LOCALES = ("en", "nl", "fr", "de")
+"""The languages of messages, the fallback first."""
+LANGUAGES_READ_MAX = 10
+
+
+@dataclass(frozen=True)
+class Context:
+    """One operation of one actor. Made anew for every operation; a subscription empties `loaders` before each event."""
+
+    runtime: Runtime
+    actor: Actor
+    request_id: str
+    locale: str = LOCALES[0]
+    token: str = field(default="", repr=False)
+    rings: Rings | None = field(default=None, repr=False)
+    """Wakes the live streams of this process."""
+    end_connection: Callable[[], Awaitable[None]] | None = None
+    """Closes the socket that carries this operation, when its credential no longer holds."""
+    loaders: dict[Any, Any] = field(default_factory=dict[Any, Any], repr=False)
+    """Loaders by relation and arguments. Never kept over events: what they hold may no longer be visible."""
+
+    def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
+        """A short READ ONLY transaction of the actor: one for each root field and loader batch."""
+        return self.runtime.database.snapshot(self.actor)
+
+    def unit_of_work(self) -> AbstractAsyncContextManager[UnitOfWork]:
+        """A transaction of the actor that commits at its end: one for each mutation."""
+        return self.runtime.database.unit_of_work(self.actor)
+
+    @cached_property
+    def cursor_key(self) -> bytes:
+        """The key under which this organization's cursors are signed."""
+        return self.runtime.vault.derive("cursor", self.actor.tenant_id.bytes)
+
+    async def still_holds(self) -> bool:
+        """Whether the credential still stands for this actor with the same rights, by the database."""
+        return await holds(self.runtime, self.token, self.actor)
+
+
+async def authenticate(runtime: Runtime, authorization: object) -> tuple[str, Actor]:
+    """The token and the actor of an Authorization header. Raises Unauthenticated or OrganizationSuspended."""
+    match = BEARER.match(authorization) if isinstance(authorization, str) else None
+    if match is None:
+        raise Unauthenticated
+    token = match[1]
+    return token, await actor_of_token(runtime.database, token)
+
+
+async def holds(runtime: Runtime, token: str, actor: Actor) -> bool:
+    """Whether a token still stands for an actor with the same rights."""
+    try:
+        return await actor_of_token(runtime.database, token) == actor
+    except (Unauthenticated, OrganizationSuspended):
+        return False
+
+
+def preferred_locale(accept_language: object) -> str:
+    """The first language that a client prefers and Belfry speaks, `q` values honored; English otherwise."""
+    if not isinstance(accept_language, str):
+        return LOCALES[0]
+    wishes: list[tuple[float, int, str]] = []
+    for place, wish in enumerate(accept_language.split(",", LANGUAGES_READ_MAX)[:LANGUAGES_READ_MAX]):
+        tag, _, parameters = wish.strip().lower().partition(";")
+        quality = re.fullmatch(r"\s*q\s*=\s*([01](?:\.\d{0,3})?)\s*", parameters)
+        language = tag.strip().split("-")[0]
+        if language in LOCALES and (not parameters or quality):
+            wishes.append((-float(quality[1]) if quality else -1.0, place, language))
+    return min(wishes)[2] if wishes and min(wishes)[0] < 0 else LOCALES[0]

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Before an operation runs: may the actor read every type it selects, and can every list's arguments be answered?
+
+A permission is a constant: whoever lacks it everywhere gets FORBIDDEN for the whole operation, before any resolver runs,
+whether the type stands at the root, in a relation or in a payload. Rows are another matter: those that the actor may
+not see are absent. Under `node(id:)` a fragment on a type without permission is skipped, because its rows are null.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    GraphQLIncludeDirective,
+    GraphQLInterfaceType,
+    GraphQLNamedType,
+    GraphQLObjectType,
+    GraphQLSchema,
+    GraphQLSkipDirective,
+    InlineFragmentNode,
+    SelectionNode,
+    SelectionSetNode,
+    get_argument_values,
+    get_directive_values,
+    get_named_type,
+    get_operation_ast,
+    get_variable_values,
+)
+from strawberry.extensions import SchemaExtension
+from strawberry.schema.schema import validate_document
+
+from graphql_schema.reading.annotations import BACK_REFERENCE, core_schema, definition_of
+from graphql_schema.reading.declarations import REGISTRY
+from graphql_schema.reading.resolvers import ReadingContext, Reads, ReadsList, ReadsNodes
+from services.kernel.errors import Forbidden, RequestRefused
+
+
+def refusals(
+    schema: GraphQLSchema,
+    document: DocumentNode,
+    operation_name: str | None,
+    variables: Mapping[str, Any] | None,
+    context: ReadingContext,
+) -> list[GraphQLError]:
+    """The first reason why a valid operation may not run, without a path; `original_error` carries the code.
+
+    Variables that cannot be coerced are left to the executor, which reports them itself.
+    """
+    operation = get_operation_ast(document, operation_name)
+    if operation is None:
+        return []
+    coerced = get_variable_values(schema, operation.variable_definitions or (), dict(variables or {}))
+    if isinstance(coerced, list):
+        return []
+    root = schema.get_root_type(operation.operation)
+    fragments = {each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)}
+    walk = _Walk(schema, fragments, coerced, context)
+    for error in walk.selections(operation.selection_set, root) if root is not None else ():
+        return [error]
+    return []
+
+
+class Admission(SchemaExtension):
+    """Validates, and refuses what may not run, in one step: the answer has no data, and no resolver has run.
+
+    It validates first by itself, because Strawberry looks at the errors before extensions get their second turn.
+    """
+
+    def on_validate(self) -> Iterator[None]:
+        state = self.execution_context
+        schema, document = core_schema(state.schema), state.graphql_document  # pyright: ignore[reportArgumentType]
+        if document is not None and state.pre_execution_errors is None:
+            state.pre_execution_errors = validate_document(schema, document, state.validation_rules)
+        if document is not None and not state.pre_execution_errors:
+            state.pre_execution_errors = refusals(
+                schema, document, state.operation_name, state.variables, state.context
+            )
+        yield
+
+
+class _Walk:
+    """One pass over what will be selected. Every fragment is looked at once for each type it is spread on."""
+
+    def __init__(
+        self, schema: GraphQLSchema, fragments: Mapping[str, FragmentDefinitionNode], variables: Any, context: ReadingContext
+    ) -> None:
+        self.schema, self.fragments, self.variables, self.context = schema, fragments, variables, context
+        self.seen: set[tuple[str, str]] = set()
+
+    def selections(self, selected: SelectionSetNode, parent: GraphQLNamedType) -> Iterator[GraphQLError]:
+        for node in selected.selections:
+            if not self._is_included(node):
+                continue
+            if isinstance(node, FieldNode):
+                yield from self._field(node, parent)
+            elif isinstance(node, InlineFragmentNode):
+                name = node.type_condition.name.value if node.type_condition else parent.name
+                yield from self._fragment(node.selection_set, name, parent)
+            elif isinstance(node, FragmentSpreadNode) and (node.name.value, parent.name) not in self.seen:
+                self.seen.add((node.name.value, parent.name))
+                fragment = self.fragments[node.name.value]
+                yield from self._fragment(fragment.selection_set, fragment.type_condition.name.value, parent)
+
+    def _fragment(self, selected: SelectionSetNode, name: str, parent: GraphQLNamedType) -> Iterator[GraphQLError]:
+        kind = self.schema.type_map[name]
+        readable = REGISTRY.get(getattr(kind.extensions.get(BACK_REFERENCE), "origin", None))  # pyright: ignore[reportArgumentType]
+        is_never_reached = readable is not None and not self.context.actor.may(readable.permission)
+        if not (isinstance(parent, GraphQLInterfaceType) and is_never_reached):
+            yield from self.selections(selected, kind)
+
+    def _field(self, node: FieldNode, parent: GraphQLNamedType) -> Iterator[GraphQLError]:
+        is_composite = isinstance(parent, GraphQLObjectType | GraphQLInterfaceType)
+        graphql_field = parent.fields.get(node.name.value) if is_composite else None
+        if graphql_field is None:
+            return
+        definition = definition_of(graphql_field)
+        for reads in definition.extensions if definition is not None else ():
+            if isinstance(reads, Reads):
+                try:
+                    self._admit(reads, lambda: get_argument_values(graphql_field, node, self.variables))
+                except RequestRefused as error:
+                    yield GraphQLError(error.text, node, original_error=error)
+        if node.selection_set is not None:
+            yield from self.selections(node.selection_set, get_named_type(graphql_field.type))
+
+    def _admit(self, reads: Reads, arguments: Any) -> None:
+        if not all(self.context.actor.may(each.permission) for each in reads.targets):
+            raise Forbidden
+        if isinstance(reads, ReadsList):
+            reads.request(self.context, arguments())
+        if isinstance(reads, ReadsNodes):
+            reads.check(arguments()["ids"])
+
+    def _is_included(self, node: SelectionNode) -> bool:
+        skip = get_directive_values(GraphQLSkipDirective, node, self.variables)
+        include = get_directive_values(GraphQLIncludeDirective, node, self.variables)
+        return not (skip and skip["if"]) and not (include and not include["if"])

@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Filter, order and cursor: from arguments to conditions over a table. Both executors use this module.
+
+Values reach SQL through a `Bind`, which says how a value at a path of the arguments becomes a parameter: the ordinary
+executor binds the value itself, the compiled one a slot that is filled at every run.
+
+A cursor is `1<signature>.<position>`. The signature binds it to the organization, the field, the order and the filter
+and is made once per request; the position is untrusted: it can only move the start within rows the actor may see.
+"""
+
+import hashlib
+import hmac
+from base64 import b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+from uuid import UUID
+
+import orjson
+from sqlalchemy import ARRAY, Column, ColumnElement, FromClause, all_, and_, any_, false, func, or_, true, tuple_
+from sqlalchemy.types import TypeEngine
+from strawberry.utils.str_converters import to_camel_case
+
+from graphql_schema.connections import PAGE_SIZE, PAGE_SIZE_MAX
+from graphql_schema.reading.declarations import DefaultOrder, Named, Readable, decode_id, key_of, readable_over
+from graphql_schema.reading.inputs import FILTER_DEPTH_MAX, LIST_LENGTH_MAX, ORDER_FIELDS_MAX, value_type
+from graphql_schema.reading.positions import position_in_sql, read_position, write_position
+from services.kernel.errors import BadUserInput
+
+VERSION = "1"
+SIGNATURE_BYTES = 16
+
+Path = tuple[str | int, ...]
+Bind = Callable[[Path, Any, TypeEngine[Any]], ColumnElement[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderKey:
+    """One column of an order. The last key of every order is the id."""
+
+    column: Column[Any]
+    descending: bool
+
+
+Order = tuple[OrderKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """One page of one list, as asked: at most `size` items in this order, between two positions."""
+
+    size: int
+    backward: bool
+    order: Order
+    filter: Mapping[str, Any]
+    after: tuple[Any, ...] | None
+    before: tuple[Any, ...] | None
+    cursor_prefix: str
+
+    @property
+    def fingerprint(self) -> tuple[Any, ...]:
+        """Equal for equal requests of one field: lists asked alike are loaded together."""
+        return (self.cursor_prefix, self.size, self.backward, self.after, self.before)
+
+
+def page_request(
+    readable: Readable, default: DefaultOrder, arguments: Mapping[str, Any], *, field: str, tenant_id: UUID, key: bytes
+) -> PageRequest:
+    """Read the arguments of a list: `first last after before filter orderBy`, as plain data by GraphQL names.
+
+    `field` is the list's own name and `key` the secret of cursors. Raises BadUserInput for what cannot be answered.
+    """
+    size, backward = _size(arguments)
+    order = order_of(readable, arguments.get("orderBy"), default)
+    tree = arguments.get("filter") or {}
+    check_filter(readable, tree)
+    prefix = cursor_prefix(key, tenant_id, field, order, tree)
+    positions = (_read_cursor(prefix, order, arguments.get(name), name) for name in ("after", "before"))
+    return PageRequest(size, backward, order, tree, *positions, cursor_prefix=prefix)
+
+
+def _size(arguments: Mapping[str, Any]) -> tuple[int, bool]:
+    first, last = arguments.get("first"), arguments.get("last")
+    if first is not None and last is not None:
+        raise BadUserInput("Use either first or last.")
+    for name, size in (("first", first), ("last", last)):
+        if size is not None and not 0 <= size <= PAGE_SIZE_MAX:
+            raise BadUserInput(f"{name} must be from 0 to {PAGE_SIZE_MAX}.")
+    if first is None and last is None:
+        return PAGE_SIZE, arguments.get("before") is not None and arguments.get("after") is None
+    return (first, False) if last is None else (last, True)
+
+
+# Order.
+
+
+def order_of(readable: Readable, asked: Sequence[Mapping[str, Any]] | None, default: DefaultOrder) -> Order:
+    """The keys of an order, ending with the id in the direction of the key before it."""
+    offered = {each.name: each.column for each in readable.orders}
+    keys = [OrderKey(offered[each["field"].value], each["direction"].value == "DESC") for each in asked or ()]
+    if len(keys) > ORDER_FIELDS_MAX:
+        raise BadUserInput(f"orderBy takes at most {ORDER_FIELDS_MAX} keys.")
+    if len({each.column for each in keys}) < len(keys):
+        raise BadUserInput("orderBy names a field twice.")
+    keys = keys or [OrderKey(default.column, default.descending)]
+    by_id = readable.source.c["id"]
+    return (*keys, *([] if keys[-1].column is by_id else [OrderKey(by_id, keys[-1].descending)]))
+
+
+def ordering(order: Order, alias: FromClause, *, backward: bool) -> list[ColumnElement[Any]]:
+    """The ORDER BY of a page; backward pages are read from their end."""
+    columns = ((_at(alias, each.column), each.descending is not backward) for each in order)
+    return [column.desc() if descending else column.asc() for column, descending in columns]
+
+
+def between(request: PageRequest, alias: FromClause, bind: Bind) -> list[ColumnElement[bool]]:
+    """The conditions that a page's cursors add."""
+    bounds = (("after", request.after, False), ("before", request.before, True))
+    return [
+        _beyond(request.order, alias, position, bind, (name,), reverse=reverse)
+        for name, position, reverse in bounds
+        if position is not None
+    ]
+
+
+def _beyond(
+    order: Order, alias: FromClause, position: tuple[Any, ...], bind: Bind, path: Path, *, reverse: bool
+) -> ColumnElement[bool]:
+    columns = [_at(alias, each.column) for each in order]
+    values = [bind((*path, i), each, columns[i].type) for i, each in enumerate(position)]
+    directions = [each.descending is not reverse for each in order]
+    if len(set(directions)) == 1:
+        # A row comparison is one range of the index; the long form below is not.
+        here, there = tuple_(*columns), tuple_(*values)
+        return cast("ColumnElement[bool]", here < there if directions[0] else here > there)
+    options: list[ColumnElement[bool]] = []
+    for i, (column, value, descending) in enumerate(zip(columns, values, directions, strict=True)):
+        equal = [one == other for one, other in zip(columns[:i], values[:i], strict=True)]
+        options.append(and_(*equal, column < value if descending else column > value))
+    return or_(*options)
+
+
+# Filter.
+
+
+def check_filter(readable: Readable, tree: Mapping[str, Any], depth: int = 0) -> None:
+    """Refuse what the schema's types cannot: nesting, long lists, nulls, and text that no row can hold."""
+    if depth > FILTER_DEPTH_MAX:
+        raise BadUserInput(f"A filter nests and, or, not at most {FILTER_DEPTH_MAX} deep.")
+    for name, value in tree.items():
+        if name in ("and", "or"):
+            _check_length(value or ())
+            for each in value or ():
+                check_filter(readable, each, depth + 1)
+        elif name == "not":
+            check_filter(readable, value or {}, depth + 1)
+        else:
+            for comparator, operand in (value or {}).items():
+                _check_operand(name, comparator, operand)
+
+
+def _check_length(values: Sequence[Any]) -> None:
+    if len(values) > LIST_LENGTH_MAX:
+        raise BadUserInput(f"A list in a filter has at most {LIST_LENGTH_MAX} items.")
+
+
+def _check_operand(name: str, comparator: str, operand: Any) -> None:
+    if operand is None:
+        raise BadUserInput(f"filter.{name}.{comparator} takes no null; leave it out, or use isNull.")
+    values = operand if isinstance(operand, list) else [operand]
+    _check_length(values)
+    for value in values:
+        if isinstance(value, str) and ("\x00" in value or not value.isprintable() and _is_broken(value)):
+            raise BadUserInput(f"filter.{name}.{comparator} holds characters that no text can have.")
+
+
+def _is_broken(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def filter_condition(
+    readable: Readable, tree: Mapping[str, Any], alias: FromClause, bind: Bind, path: Path = ("filter",)
+) -> ColumnElement[bool]:
+    """The condition of a filter. It is never null: what does not hold, its `not` does."""
+    offered = {to_camel_case(each.name): each for each in readable.filters}
+    found: list[ColumnElement[bool]] = []
+    for name, value in tree.items():
+        here = (*path, name)
+        if value is None:
+            continue
+        if name in ("and", "or"):
+            parts = [filter_condition(readable, each, alias, bind, (*here, i)) for i, each in enumerate(value)]
+            found.append(and_(true(), *parts) if name == "and" else or_(false(), *parts))
+        elif name == "not":
+            found.append(filter_condition(readable, value, alias, bind, here).is_not(true()))
+        else:
+            found += [_compare(readable, offered[name], each, value[each], alias, bind, here) for each in value]
+    return and_(true(), *found)
+
+
+def _compare(
+    readable: Readable, named: Named, comparator: str, operand: Any, alias: FromClause, bind: Bind, path: Path
+) -> ColumnElement[bool]:
+    column = _at(alias, named.column)
+    if comparator == "isNull":
+        return column.is_(None) if operand else column.is_not(None)
+    if value_type(readable, named) is UUID:
+        operand = _row_ids(readable, named, operand)
+    here = (*path, comparator)
+    if comparator == "in":
+        return column == any_(bind(here, operand, ARRAY(column.type)))
+    if comparator == "nin":
+        return or_(column.is_(None), column != all_(bind(here, operand, ARRAY(column.type))))
+    value = bind(here, operand, column.type)
+    return COMPARISONS[comparator](column, value)
+
+
+COMPARISONS: Mapping[str, Callable[[ColumnElement[Any], ColumnElement[Any]], ColumnElement[bool]]] = {
+    "eq": lambda column, value: column == value,
+    "neq": lambda column, value: column.is_distinct_from(value),
+    "gt": lambda column, value: column > value,
+    "gte": lambda column, value: column >= value,
+    "lt": lambda column, value: column < value,
+    "lte": lambda column, value: column <= value,
+    "contains": lambda column, value: func.strpos(column, value) > 0,
+    "startsWith": lambda column, value: func.starts_with(column, value),
+}
+
+NOBODY = UUID(int=0)
+"""The row id that no row has: what a malformed global id, or one of another type, stands for."""
+
+
+def _row_ids(readable: Readable, named: Named, operand: Any) -> Any:
+    key = key_of(named.column)
+    target = readable_over(key.target.table) if key is not None else readable
+    if isinstance(operand, list):
+        return [_row_ids(readable, named, each) for each in operand]
+    return (decode_id(operand, target.type) if target is not None else None) or NOBODY
+
+
+# Cursors.
+
+
+def cursor_prefix(key: bytes, tenant_id: UUID, field: str, order: Order, tree: Mapping[str, Any]) -> str:
+    """The signed binding of all cursors of one list, filter and order."""
+    keys = [[each.column.name, each.descending] for each in order]
+    bound = orjson.dumps([VERSION, tenant_id, field, keys, _canonical(tree)], option=orjson.OPT_SORT_KEYS)
+    signature = hmac.digest(key, bound, hashlib.sha256)[:SIGNATURE_BYTES]
+    return f"{VERSION}{urlsafe_b64encode(signature).decode().rstrip('=')}."
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _canonical(item) for name, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_canonical(item) for item in value]
+    return value if isinstance(value, str | int | bool) else str(value)
+
+
+def write_cursor(prefix: str, order: Order, row: Mapping[str, Any]) -> str:
+    """The cursor of a row, which holds its order's columns under `_<column>`."""
+    content = write_position([each.column.type for each in order], [row[f"_{each.column.name}"] for each in order])
+    return prefix + urlsafe_b64encode(content).decode().rstrip("=")
+
+
+def cursor_in_sql(prefix: ColumnElement[str], order: Order, alias: FromClause) -> ColumnElement[str]:
+    """The same text, made by the database."""
+    return prefix.concat(position_in_sql([_at(alias, each.column) for each in order]))
+
+
+def _read_cursor(prefix: str, order: Order, cursor: str | None, argument: str) -> tuple[Any, ...] | None:
+    if cursor is None:
+        return None
+    signed, dot, position = cursor.partition(".")
+    is_ours = hmac.compare_digest((signed + dot).encode(errors="replace"), prefix.encode())
+    try:
+        content = b64decode(position + "=" * (-len(position) % 4), b"-_", validate=True) if is_ours else b""
+        found = read_position([each.column.type for each in order], content)
+    except (ValueError, Base64Error) as error:
+        raise BadUserInput(f"{argument} is not a cursor of this list with this order and filter.") from error
+    return found
+
+
+def _at(alias: FromClause, column: Column[Any]) -> ColumnElement[Any]:
+    return cast("ColumnElement[Any]", alias.corresponding_column(column))

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Filter and order inputs, made from what a type offers: `ConversationFilter`, `ConversationOrder`, and their parts."""
+
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import Enum, IntEnum
+from functools import cache
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+from uuid import UUID
+
+import strawberry
+from sqlalchemy import Column
+from strawberry.types.enum import has_enum_definition
+from strawberry.utils.str_converters import to_camel_case
+
+from graphql_schema.reading.annotations import object_definition, shape_of
+from graphql_schema.reading.declarations import (
+    DeclarationError,
+    Leaf,
+    Named,
+    Readable,
+    ToOne,
+    key_of,
+    readable_of,
+)
+from graphql_schema.scalars import BigInt
+
+FILTER_DEPTH_MAX = 3
+LIST_LENGTH_MAX = 100
+ORDER_FIELDS_MAX = 3
+
+EQUALITY = ("eq", "neq", "in", "nin", "isNull")
+RANGE = ("gt", "gte", "lt", "lte")
+TEXT = ("contains", "startsWith")
+
+DESCRIPTIONS = {
+    "eq": "Equal to this.",
+    "neq": "Different from this, or null.",
+    "in": f"One of these, at most {LIST_LENGTH_MAX}; of an empty list, nothing.",
+    "nin": f"None of these, at most {LIST_LENGTH_MAX}, or null.",
+    "isNull": "True: without a value. False: with one.",
+    "gt": "Greater, or later, than this.",
+    "gte": "This, or greater or later.",
+    "lt": "Smaller, or earlier, than this.",
+    "lte": "This, or smaller or earlier.",
+    "contains": "Contains this text, in this spelling.",
+    "startsWith": "Begins with this text, in this spelling.",
+}
+
+
+@strawberry.enum(description="Which end of an order comes first.")
+class OrderDirection(Enum):
+    """Ascending: smallest, earliest, A first."""
+
+    ASC = strawberry.enum_value("ASC", description="Smallest or earliest first.")
+    DESC = strawberry.enum_value("DESC", description="Greatest or latest first.")
+
+
+@cache
+def value_type(readable: Readable, named: Named) -> Any:
+    """What a filter's values are in Python; UUID stands for a global id."""
+    column = named.column
+    if key_of(column) is not None or column.name == "id":
+        return UUID
+    for graphql_field, declared in readable.declared():
+        if isinstance(declared, Leaf) and declared.source is column:
+            return shape_of(graphql_field).of
+    return model_type(readable, column)
+
+
+def model_type(readable: Readable, column: Column[Any]) -> Any:
+    """The type that the model states for a column, without `| None`."""
+    annotation = readable.model.model_fields[column.key].annotation if readable.model else None
+    if get_origin(annotation) in (Union, UnionType):
+        return next(each for each in get_args(annotation) if each is not type(None))
+    return annotation
+
+
+def comparators_of(python_type: Any) -> tuple[str, ...]:
+    """Which comparisons a type of value allows."""
+    if python_type is str:
+        return EQUALITY + TEXT
+    if python_type is bool:
+        return ("eq", "isNull")
+    is_rank = isinstance(python_type, type) and issubclass(python_type, IntEnum)
+    if is_rank or python_type in (int, BigInt, Decimal, date, datetime, timedelta):
+        return EQUALITY + RANGE
+    return EQUALITY
+
+
+def describe(readable: Readable, named: Named) -> str:
+    """What a filter or order goes by: its own words, else those of the field over the same column."""
+    if named.description is not None:
+        return named.description
+    for graphql_field, declared in readable.declared():
+        source = declared.source if isinstance(declared, Leaf) else declared.key if isinstance(declared, ToOne) else None
+        if source is named.column:
+            return graphql_field.description or ""
+    raise DeclarationError(
+        f"{readable.path}: '{named.name}' is offered for filtering or ordering, but no field shows its column; "
+        f'write named({named.column.name}, "{named.name}", "what it is").'
+    )
+
+
+def filter_input(node_type: type) -> type:
+    """The filter input of a type, for arguments written by hand: `ConversationFilter`."""
+    return _filter_input(readable_of(node_type))
+
+
+@cache
+def _filter_input(readable: Readable) -> type:
+    name = f"{readable.name}Filter"
+    fields: dict[str, Any] = {}
+    for named in readable.filters:
+        kind = _comparison_input(value_type(readable, named))
+        fields[named.name] = _input_field(kind | None, describe(readable, named), to_camel_case(named.name))
+    nested = f"Nested at most {FILTER_DEPTH_MAX} deep."
+    fields["and_"] = _input_field(str | None, f"All of these must hold. {nested}", "and")
+    fields["or_"] = _input_field(str | None, f"At least one of these must hold. {nested}", "or")
+    fields["not_"] = _input_field(str | None, f"This must not hold. {nested}", "not")
+    made = _input(name, f"Which {readable.name} rows to list. All that is given must hold; null means not asked.", fields)
+    # The class can be named in its own fields only now that it exists.
+    itself = {"and_": list[made] | None, "or_": list[made] | None, "not_": made | None}
+    definition = object_definition(made)
+    for each in definition.fields if definition else ():
+        if each.python_name in itself:
+            each.type = itself[each.python_name]
+    return made
+
+
+@cache
+def _comparison_input(python_type: Any) -> type:
+    annotation = strawberry.ID if python_type is UUID else python_type
+    name = "Id" if python_type is UUID else _graphql_name(python_type)
+    fields: dict[str, Any] = {}
+    for comparator in comparators_of(python_type):
+        values = {"in": list[annotation], "nin": list[annotation], "isNull": bool}.get(comparator, annotation)
+        python_name = {"in": "in_", "isNull": "is_null", "startsWith": "starts_with"}.get(comparator, comparator)
+        fields[python_name] = _input_field(values | None, DESCRIPTIONS[comparator], comparator)
+    return _input(f"{name}Filter", "Comparisons; all that are given must hold. None of them takes null.", fields)
+
+
+def _graphql_name(python_type: Any) -> str:
+    if has_enum_definition(python_type):
+        return python_type.__strawberry_definition__.name
+    return {str: "Text", int: "Int", bool: "Boolean", datetime: "DateTime"}.get(python_type, python_type.__name__.title())
+
+
+@cache
+def order_input(readable: Readable) -> type:
+    """The order input of a type: `ConversationOrder { field direction }`."""
+    members = {each.name.upper(): each.name for each in readable.orders}
+    fields = Enum(f"{readable.name}OrderField", members)
+    strawberry.enum(fields, description=f"What a list of {readable.name} rows can be ordered by.")
+    described = {each.name: describe(readable, each) for each in readable.orders}
+    for value in fields.__strawberry_definition__.values:  # pyright: ignore[reportAttributeAccessIssue]
+        value.description = described[value.value]
+    return _input(
+        f"{readable.name}Order",
+        f"One key of an order of {readable.name} rows.",
+        {
+            "field": _input_field(fields, "What to order by.", "field", required=True),
+            "direction": _input_field(OrderDirection, "Which end comes first.", "direction", required=True),
+        },
+    )
+
+
+def _input_field(annotation: Any, description: str, name: str, *, required: bool = False) -> Any:
+    options: dict[str, Any] = {} if required else {"default": strawberry.UNSET}
+    return strawberry.field(name=name, description=description, graphql_type=annotation, **options)
+
+
+def _input(name: str, description: str, fields: dict[str, Any]) -> type:
+    return strawberry.input(type(name, (), {"__annotations__": {}, **fields}), description=description)
+
+
+def as_tree(value: Any) -> Any:
+    """An input object as plain data by GraphQL names, without what was left out; the same for both executors."""
+    definition = object_definition(type(value))
+    if definition is not None:
+        given = ((each.graphql_name or each.python_name, getattr(value, each.python_name)) for each in definition.fields)
+        return {name: as_tree(item) for name, item in given if item is not strawberry.UNSET}
+    return [as_tree(item) for item in value] if isinstance(value, list) else value

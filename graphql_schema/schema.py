@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The one schema: assembled from the domains, printed to `schema.graphql`, and the only way in which errors leave.
+
+    python -m graphql_schema.schema        writes graphql_schema/schema.graphql
+"""
+
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from pathlib import Path
+from typing import Any
+
+import strawberry
+from graphql import GraphQLError, GraphQLSchema
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types import ExecutionContext, ExecutionResult
+from strawberry.utils.aio import aclosing
+
+from graphql_schema.assignments.mutations import AssignmentMutations
+from graphql_schema.connections import PAGE_SIZE_MAX
+from graphql_schema.conversations.mutations import ConversationMutations
+from graphql_schema.conversations.queries import ConversationQueries
+from graphql_schema.conversations.subscriptions import ConversationSubscriptions
+from graphql_schema.deliveries.mutations import DeliveryMutations
+from graphql_schema.deliveries.queries import DeliveryQueries
+from graphql_schema.errors import presented
+from graphql_schema.identity.queries import IdentityQueries
+from graphql_schema.mutation import check_mutations
+from graphql_schema.reading.annotations import core_schema
+from graphql_schema.reading.checks import check_schema
+from graphql_schema.reading.resolvers import default_resolver
+from graphql_schema.reading.roots import NodeQueries
+from graphql_schema.scalars import SCALAR_MAP
+from graphql_schema.social_accounts.mutations import SocialAccountMutations
+from graphql_schema.social_accounts.queries import SocialAccountQueries
+from graphql_schema.stages import ClosedStages, Stages
+from graphql_schema.tenancy.queries import TenancyQueries
+
+SDL_FILE = Path(__file__).with_name("schema.graphql")
+UNKNOWN_REQUEST = "00000000-0000-0000-0000-000000000000"
+
+
+@strawberry.type(description="Everything that can be read.")
+class Query(
+    NodeQueries, IdentityQueries, TenancyQueries, SocialAccountQueries, ConversationQueries, DeliveryQueries
+):
+    """The root of reads, assembled from the domains."""
+
+
+@strawberry.type(description="Every act. Those of one document run one after another, each in its own transaction.")
+class Mutation(AssignmentMutations, ConversationMutations, DeliveryMutations, SocialAccountMutations):
+    """The mutations of all domains."""
+
+
+@strawberry.type(description="Everything that can be followed as it happens.")
+class Subscription(ConversationSubscriptions):
+    """The root of live events, assembled from the domains."""
+
+
+class ApiSchema(strawberry.Schema):
+    """A Strawberry schema whose results carry presented errors only, whatever executes and transports them."""
+
+    @property
+    def core(self) -> GraphQLSchema:
+        """The schema of graphql-core beneath this one."""
+        return core_schema(self)
+
+    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
+        """Strawberry would log every error here, refusals and citizens' words included; `presented` logs defects."""
+
+    async def execute(self, *arguments: Any, **options: Any) -> ExecutionResult:
+        result = await super().execute(*arguments, **options)
+        return _present(result, _context(arguments, options))
+
+    async def stream(self, *arguments: Any, **options: Any) -> AsyncGenerator[Any, None]:
+        return _presenting(await super().stream(*arguments, **options), _context(arguments, options))
+
+
+def build_schema(
+    query: type,
+    mutation: type | None = None,
+    subscription: type | None = None,
+    *,
+    types: Iterable[type] = (),
+    introspection: bool = True,
+) -> ApiSchema:
+    """A schema with Belfry's stages and conventions. Fails when a declaration is wrong."""
+    if mutation is not None:
+        check_mutations(mutation)
+    schema = ApiSchema(
+        query=query,
+        mutation=mutation,
+        subscription=subscription,
+        types=types,
+        extensions=[Stages if introspection else ClosedStages],
+        config=StrawberryConfig(
+            sort_schema=True,
+            disable_field_suggestions=True,
+            relay_max_results=PAGE_SIZE_MAX,
+            default_resolver=default_resolver,
+            scalar_map=SCALAR_MAP,
+        ),
+    )
+    check_schema(schema)
+    return schema
+
+
+def api_schema(*, introspection: bool = True) -> ApiSchema:
+    """Belfry's schema, of all domains."""
+    return build_schema(Query, Mutation, Subscription, introspection=introspection)
+
+
+def main() -> int:
+    """Write the printed schema beside this file, and say where."""
+    SDL_FILE.write_text(f"{api_schema().as_str().strip()}\n", encoding="utf-8")
+    sys.stdout.write(f"{SDL_FILE.name} is written.\n")
+    return 0
+
+
+def _context(arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    return options.get("context_value", arguments[2] if len(arguments) > 2 else None)
+
+
+def _present(result: Any, context: Any) -> Any:
+    errors = getattr(result, "errors", None)
+    if errors:
+        result.errors = presented(errors, getattr(context, "request_id", UNKNOWN_REQUEST))
+    return result
+
+
+async def _presenting(results: AsyncIterator[Any], context: Any) -> AsyncGenerator[Any, None]:
+    async with aclosing(results):
+        async for result in results:
+            yield _present(result, context)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

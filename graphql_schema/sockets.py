@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""GraphQL over WebSocket: Strawberry's handler of graphql-transport-ws, with credentials that are asked again.
+
+A socket is accepted, then authenticated by `connection_init`, then watched: when its credential ends or its rights
+change it closes with 4403. Every operation has a context of its own, made from the credential as it stands then.
+One bad operation gets an `error` frame; the socket lives.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+from strawberry.asgi import ASGIWebSocketAdapter
+from strawberry.exceptions import ConnectionRejectionError
+from strawberry.http.exceptions import WebSocketDisconnected
+from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
+from strawberry.types.execution import PreExecutionError
+from strawberry.utils.aio import aclosing
+
+from graphql_schema.context import Context, authenticate, holds, preferred_locale
+from graphql_schema.errors import Defect, log_defect, presented, refused
+from graphql_schema.limits import SUBSCRIPTIONS_PER_CONNECTION_MAX
+from graphql_schema.rings import Rings
+from services.kernel.access import Actor
+from services.kernel.errors import RequestRefused, ServiceUnavailable, Throttled
+from services.kernel.runtime import Runtime
+
+INVALID_MESSAGE = 4400
+UNACKNOWLEDGED = 4401
+REFUSED = 4403
+DUPLICATE = 4409
+TRY_AGAIN_LATER = 1013
+ACCESS_CHECK_SECONDS = 5.0
+OPERATION_ID_LENGTH_MAX = 200
+
+
+class Connection:
+    """One socket: who opened it, as its credential said at the beginning."""
+
+    def __init__(self, runtime: Runtime, rings: Rings, websocket: WebSocket, request_id: str) -> None:
+        self.runtime, self.rings, self.websocket, self.request_id = runtime, rings, websocket, request_id
+        self.connection_params: Mapping[str, Any] = {}  # Strawberry writes the payload of connection_init here
+        self.token, self.locale = "", preferred_locale(websocket.headers.get("accept-language"))
+        self.actor: Actor | None = None
+
+    async def open(self) -> None:
+        """Authenticate by the payload of connection_init. Raises RequestRefused."""
+        self.token, self.actor = await authenticate(self.runtime, self.connection_params.get("authorization"))
+        self.locale = preferred_locale(self.connection_params.get("language")) if self._names_language else self.locale
+
+    async def still_holds(self) -> bool:
+        """Whether the credential still gives the rights with which the socket was opened."""
+        return self.actor is not None and await holds(self.runtime, self.token, self.actor)
+
+    async def operation(self) -> Context | None:
+        """A fresh context for one operation; None when the credential no longer holds."""
+        if self.actor is None or not await self.still_holds():
+            return None
+        return Context(
+            runtime=self.runtime,
+            actor=self.actor,
+            request_id=self.request_id,
+            locale=self.locale,
+            token=self.token,
+            rings=self.rings,
+            end_connection=self.end,
+        )
+
+    async def end(self) -> None:
+        """Close the socket because its credential no longer holds. May be called again."""
+        if self.websocket.application_state is WebSocketState.CONNECTED:
+            await self.websocket.close(REFUSED, "Forbidden")
+
+    @property
+    def _names_language(self) -> bool:
+        return isinstance(self.connection_params.get("language"), str)
+
+
+class SocketAdapter(ASGIWebSocketAdapter):
+    """Sends text frames, although orjson makes bytes; a send after the close is a disconnect, not a defect."""
+
+    async def send_json(self, message: Mapping[str, object]) -> None:
+        encoded = self.view.encode_json(message)
+        if self.ws.application_state is not WebSocketState.CONNECTED:
+            raise WebSocketDisconnected
+        try:
+            await self.ws.send_text(encoded.decode() if isinstance(encoded, bytes) else encoded)
+        except (WebSocketDisconnect, RuntimeError) as error:
+            raise WebSocketDisconnected from error
+
+    async def close(self, code: int, reason: str) -> None:
+        if self.ws.application_state is WebSocketState.CONNECTED:
+            await self.ws.close(code=code, reason=reason)
+
+
+class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
+    """The protocol of one socket. `context` is the connection; operations make their own."""
+
+    watching: asyncio.Task[None] | None = None
+
+    async def handle_message(self, message: Any) -> None:
+        if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+            await self.handle_invalid_message("A message is an object with a type.")
+            return
+        await super().handle_message(message)  # pyright: ignore[reportArgumentType]  its shape is checked there
+
+    async def handle_connection_init(self, message: Any) -> None:
+        try:
+            await super().handle_connection_init(message)
+        except ServiceUnavailable:
+            await self.websocket.close(TRY_AGAIN_LATER, "Try again later")
+        if self.connection_acknowledged and self.watching is None:
+            self.watching = asyncio.create_task(self._watch())
+
+    async def handle_subscribe(self, message: Any) -> None:
+        if not self.connection_acknowledged:
+            await self.websocket.close(UNACKNOWLEDGED, "Unauthorized")
+            return
+        request = _request(message)
+        if request is None:
+            await self.handle_invalid_message("A subscribe message has an id and a payload with a query.")
+            return
+        if request[0] in self.operations:
+            await self.websocket.close(DUPLICATE, f"Subscriber for {request[0]} already exists")
+            return
+        operation = Operation(self, *request)
+        if len(self.operations) >= SUBSCRIPTIONS_PER_CONNECTION_MAX:
+            refusal = Throttled(f"At most {SUBSCRIPTIONS_PER_CONNECTION_MAX} operations at a time on one socket.")
+            errors = presented([refused(refusal)], self.context.request_id)
+            await self.send_message({"id": operation.id, "type": "error", "payload": [each.formatted for each in errors]})
+            return
+        self.operations[operation.id] = operation
+        operation.task = asyncio.create_task(self.run_operation(operation))
+
+    async def run_operation(self, operation: Operation[Connection, None]) -> None:
+        """Run one operation to its end. Never raises: the socket must outlive it."""
+        try:
+            context = await self.context.operation()
+            if context is None:
+                await self.context.end()
+                return
+            results = await self.schema.stream(
+                operation.query,
+                variable_values=operation.variables,
+                context_value=context,
+                operation_name=operation.operation_name,
+            )
+            async with aclosing(results):
+                await self._send_results(operation, results)
+            await operation.send_operation_message({"id": operation.id, "type": "complete"})
+        except WebSocketDisconnected:
+            self.operations.pop(operation.id, None)
+        except RequestRefused as refusal:
+            await self._send_refusal(operation, refusal)
+        except Exception as error:  # noqa: BLE001  the last line of defense of a task
+            log_defect(error, self.context.request_id)
+            await self._send_refusal(operation, Defect())
+
+    async def shutdown(self) -> None:
+        if self.watching is not None:
+            self.watching.cancel()
+        await super().shutdown()
+
+    async def _send_results(self, operation: Operation[Connection, None], results: Any) -> None:
+        is_first = True
+        async for result in results:
+            if is_first and isinstance(result, PreExecutionError):
+                await operation.send_initial_errors(result.errors or [])
+                return
+            await operation.send_next(result)
+            is_first = False
+
+    async def _send_refusal(self, operation: Operation[Connection, None], refusal: RequestRefused) -> None:
+        with suppress(WebSocketDisconnected):
+            await operation.send_initial_errors(presented([refused(refusal)], self.context.request_id))
+        self.operations.pop(operation.id, None)
+
+    async def _watch(self) -> None:
+        """Close the socket soon after its credential ended, also when nothing happens on it."""
+        while True:
+            await asyncio.sleep(ACCESS_CHECK_SECONDS)
+            with suppress(ServiceUnavailable):
+                if not await self.context.still_holds():
+                    await self.context.end()
+                    return
+
+
+def _request(message: Mapping[str, Any]) -> tuple[str, str, dict[str, Any] | None, str | None] | None:
+    """The id, query, variables and operation name of a subscribe message; None when it is not one."""
+    identifier, payload = message.get("id"), message.get("payload")
+    if not isinstance(identifier, str) or not 0 < len(identifier) <= OPERATION_ID_LENGTH_MAX:
+        return None
+    if not isinstance(payload, dict) or not isinstance(payload.get("query"), str):
+        return None
+    variables, name = payload.get("variables"), payload.get("operationName")
+    if not isinstance(variables, dict | None) or not isinstance(name, str | None):
+        return None
+    return identifier, payload["query"], variables, name
+
+
+async def accept(connection: Connection) -> None:
+    """Strawberry's hook for connection_init: authenticate, or have the socket closed with 4403."""
+    try:
+        await connection.open()
+    except ServiceUnavailable:
+        raise
+    except RequestRefused as error:
+        raise ConnectionRejectionError from error

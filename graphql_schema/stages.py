@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The stages of an operation inside Strawberry, with their limits: parse, walk, validate, check arguments, execute.
+
+A stage refuses by `pre_execution_errors`, never by raising: what a hook raises skips the hooks after it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING, Any, cast
+
+from graphql import DocumentNode, GraphQLError, NoSchemaIntrospectionCustomRule, validate
+from strawberry.extensions import SchemaExtension
+from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
+from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
+from strawberry.types.graphql import OperationType
+
+from graphql_schema.arguments import check_arguments
+from graphql_schema.errors import VALIDATION_FAILED, TimedOut, coded, refused
+from graphql_schema.limits import (
+    EXECUTION_SECONDS_MAX,
+    PARSE_OPTIONS,
+    check_document,
+    check_operation_name,
+    refusal_of_syntax,
+)
+from services.kernel.errors import BadUserInput, RequestRefused
+
+if TYPE_CHECKING:
+    from graphql_schema.schema import ApiSchema
+
+VALIDATION_ERRORS_MAX = 20
+
+
+class Stages(SchemaExtension):
+    """Made anew for every operation. `introspection_open` closes `__schema` and `__type` by its subclass."""
+
+    introspection_open = True
+    execution_seconds_max = EXECUTION_SECONDS_MAX
+
+    def on_operation(self) -> Iterator[None]:
+        cast("dict[str, int]", self.execution_context.parse_options).update(PARSE_OPTIONS)
+        yield
+
+    def on_parse(self) -> Iterator[None]:
+        yield
+        execution = self.execution_context
+        if execution.graphql_document is None:
+            self._explain_syntax()
+            return
+        try:
+            check_document(execution.graphql_document)
+            check_operation_name(execution.graphql_document, provided_operation_name(execution))
+        except RequestRefused as refusal:
+            execution.pre_execution_errors = [refused(refusal)]
+
+    def on_validate(self) -> Iterator[None]:
+        execution = self.execution_context
+        if execution.pre_execution_errors is None and execution.graphql_document is not None:
+            execution.pre_execution_errors = self._findings(execution.graphql_document)
+        yield
+
+    async def on_execute(self) -> AsyncIterator[None]:
+        if self.execution_context.operation_type is OperationType.SUBSCRIPTION:
+            yield  # lives long; each of its events is bounded by statement_timeout
+            return
+        try:
+            async with asyncio.timeout(self.execution_seconds_max):
+                yield
+        except TimeoutError as error:
+            raise TimedOut from error
+        if self.execution_context.operation_type is OperationType.QUERY:
+            self._refuse_bad_input()
+
+    def _explain_syntax(self) -> None:
+        execution = self.execution_context
+        for error in execution.pre_execution_errors or ():
+            refusal = refusal_of_syntax(execution.query or "", error)
+            if refusal is not None:
+                error.original_error, error.message = refusal, refusal.text
+
+    def _refuse_bad_input(self) -> None:
+        """A page or cursor that only a resolver found bad refuses the whole query, as if it had been found before."""
+        result: Any = self.execution_context.result
+        found = [each.original_error for each in (result and result.errors) or ()]
+        refusals = [each for each in found if isinstance(each, BadUserInput)]
+        if refusals:
+            result.data, result.errors = None, [refused(refusals[0])]
+
+    def _findings(self, document: DocumentNode) -> list[GraphQLError]:
+        execution = self.execution_context
+        schema = cast("ApiSchema", execution.schema).core
+        rules: list[Any] = [*execution.validation_rules, MaybeNullValidationRule, OneOfInputValidationRule]
+        if not self.introspection_open:
+            rules.append(NoSchemaIntrospectionCustomRule)
+        errors = validate(schema, document, rules, max_errors=VALIDATION_ERRORS_MAX, hide_suggestions=True)
+        if errors:
+            return [coded(error, VALIDATION_FAILED) for error in errors]
+        return check_arguments(
+            schema, document, execution.operation_name, execution.variables or {}, execution.context
+        )
+
+
+class ClosedStages(Stages):
+    """The same without introspection, for installations that close it."""
+
+    introspection_open = False
+
+
+def provided_operation_name(execution: Any) -> str | None:
+    """The operationName that the client sent; `operation_name` guesses the first operation when it sent none."""
+    return execution._provided_operation_name  # noqa: SLF001  private in Strawberry; test_stages guards each bump

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""GraphQL over HTTP and WebSocket, behind one address: Strawberry's view with Belfry's rules around it.
+
+A POST passes its gates in a fixed order: method, media types, body while it arrives, credentials, JSON, document. Each
+gate refuses with a code, and `negotiation.status_for` has the status. `Exchange` is what the gates found out.
+"""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import orjson
+from cross_web import StarletteRequestAdapter
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
+from strawberry.asgi import GraphQL
+from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
+from strawberry.types import ExecutionResult
+from strawberry.types.graphql import OperationType
+
+from graphql_schema import sockets
+from graphql_schema.context import Context, authenticate, preferred_locale
+from graphql_schema.errors import (
+    BadRequest,
+    Defect,
+    MethodNotAllowed,
+    NotAcceptable,
+    OperationUnresolved,
+    SubscriptionNeedsStream,
+    UnsupportedMediaType,
+    code_of,
+    log_defect,
+)
+from graphql_schema.limits import (
+    CONNECTION_INIT_TIMEOUT,
+    SUBSCRIPTIONS_PER_CONNECTION_MAX,
+    check_nesting,
+    parse_object,
+    receive_body,
+)
+from graphql_schema.negotiation import (
+    EXECUTED,
+    HEADERS,
+    Media,
+    content_type,
+    is_json,
+    negotiate,
+    refusal_response,
+    status_for,
+)
+from graphql_schema.request_ids import request_id_of
+from graphql_schema.rings import Rings
+from graphql_schema.schema import ApiSchema
+from services.kernel.errors import Forbidden, RequestRefused
+from services.kernel.runtime import Runtime
+
+EXCHANGE = "belfry.exchange"
+
+
+@dataclass
+class Exchange:
+    """One POST: what was asked, how to answer it, and what kind of answer it became."""
+
+    media: Media
+    data: GraphQLRequestData
+    kind: str = EXECUTED
+    retry_after_seconds: int | None = None
+
+
+class ExchangeAdapter(StarletteRequestAdapter):
+    """Strawberry's view of a request whose body has been read by the gates."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        self.exchange: Exchange = request.scope[EXCHANGE]
+
+
+class ExchangeResponse(Response):
+    """What Strawberry calls the sub-response: here only the carrier of the exchange."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        super().__init__()
+        self.exchange = exchange
+
+
+class Api(GraphQL[Any, None]):
+    """The view behind `/graphql`, for HTTP and WebSocket."""
+
+    request_adapter_class = ExchangeAdapter
+    websocket_adapter_class = sockets.SocketAdapter  # pyright: ignore[reportAssignmentType]  as in Strawberry itself
+    graphql_transport_ws_handler_class = sockets.SocketHandler
+
+    def __init__(self, schema: ApiSchema, runtime: Runtime, rings: Rings) -> None:
+        super().__init__(
+            schema,
+            graphql_ide=None,
+            allow_queries_via_get=False,
+            subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL],
+            connection_init_wait_timeout=CONNECTION_INIT_TIMEOUT,
+            max_subscriptions_per_connection=SUBSCRIPTIONS_PER_CONNECTION_MAX,
+            allowed_origins=sorted(runtime.settings.allowed_origins),
+        )
+        self.runtime, self.rings = runtime, rings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            websocket = WebSocket(scope, receive, send)
+            connection = sockets.Connection(self.runtime, self.rings, websocket, request_id_of(scope))
+            await self.run(websocket, context=connection)
+            return
+        response = await self.answer(Request(scope, receive))
+        await response(scope, receive, send)
+
+    async def answer(self, request: Request) -> Response:
+        """The answer to one HTTP request. Never raises."""
+        request_id, media = request_id_of(request.scope), negotiate(request.headers.get("accept"))
+        try:
+            return await self._operation(request, media, request_id)
+        except RequestRefused as refusal:
+            return refusal_response(refusal, media or Media.JSON, request_id)
+        except Exception as error:  # noqa: BLE001  the last line of defense of a request
+            log_defect(error, request_id)
+            return refusal_response(Defect(), media or Media.JSON, request_id)
+
+    async def _operation(self, request: Request, media: Media | None, request_id: str) -> Response:
+        headers = request.headers
+        if request.method != "POST":
+            raise MethodNotAllowed
+        if media is None:
+            raise NotAcceptable
+        if not is_json(headers.get("content-type")) or headers.get("content-encoding", "identity") != "identity":
+            raise UnsupportedMediaType
+        body = await receive_body(request.receive, headers.get("content-length"))
+        check_nesting(body)
+        token, actor = await authenticate(self.runtime, headers.get("authorization"))
+        request.scope[EXCHANGE] = Exchange(media, request_data(parse_object(body)))
+        context = Context(
+            runtime=self.runtime,
+            actor=actor,
+            request_id=request_id,
+            locale=preferred_locale(headers.get("accept-language")),
+            token=token,
+            rings=self.rings,
+        )
+        return await self.run(request, context=context)
+
+    async def parse_http_body(self, request: Any) -> GraphQLRequestData:
+        return cast("ExchangeAdapter", request).exchange.data
+
+    async def execute_single(self, **operation: Any) -> ExecutionResult:
+        data: GraphQLRequestData = operation["request_data"]
+        try:
+            return await self.schema.execute(
+                data.query,
+                variable_values=data.variables,
+                context_value=operation["context"],
+                operation_name=data.operation_name,
+                allowed_operation_types=(OperationType.QUERY, OperationType.MUTATION),
+            )
+        except CannotGetOperationTypeError as error:
+            raise OperationUnresolved from error
+        except InvalidOperationTypeError as error:
+            raise SubscriptionNeedsStream from error
+
+    async def get_sub_response(self, request: Any) -> Response:
+        return ExchangeResponse(request.scope[EXCHANGE])
+
+    async def process_result(self, request: Any, result: ExecutionResult) -> GraphQLHTTPResponse:
+        exchange: Exchange = request.scope[EXCHANGE]
+        errors = result.errors or []
+        body: dict[str, Any] = {"errors": [each.formatted for each in errors]} if errors else {}
+        if result.data is None and errors and all(each.path is None for each in errors):
+            exchange.kind = code_of(errors[0])
+            exchange.retry_after_seconds = (errors[0].extensions or {}).get("retryAfter")
+        else:
+            body["data"] = result.data
+        if result.extensions:
+            body["extensions"] = result.extensions
+        return cast("GraphQLHTTPResponse", cast("object", body))
+
+    def create_response(self, response_data: Any, sub_response: Response) -> Response:
+        exchange = cast("ExchangeResponse", sub_response).exchange
+        headers = dict(HEADERS)
+        if exchange.retry_after_seconds is not None:
+            headers["Retry-After"] = str(exchange.retry_after_seconds)
+        return Response(
+            self.encode_json(response_data),
+            status_for(exchange.kind, exchange.media),
+            headers,
+            media_type=content_type(exchange.media),
+        )
+
+    def encode_json(self, data: object) -> bytes:
+        return orjson.dumps(data)
+
+    def decode_json(self, data: str | bytes) -> object:
+        """One message of a socket; a body of a POST comes through the gates instead."""
+        encoded = data.encode() if isinstance(data, str) else data
+        try:
+            check_nesting(encoded)
+        except RequestRefused as refusal:
+            raise orjson.JSONDecodeError(refusal.text, "", 0) from refusal
+        return orjson.loads(encoded)
+
+    async def on_ws_connect(self, context: Any) -> Any:
+        await sockets.accept(context)
+        return await super().on_ws_connect(context)
+
+    async def reject_websocket(self, request: WebSocket) -> WebSocket:
+        refusal = Forbidden("Pages of this origin may not open a socket here.")
+        await request.send_denial_response(refusal_response(refusal, Media.JSON, request_id_of(request.scope)))
+        return request
+
+
+def request_data(body: dict[str, Any]) -> GraphQLRequestData:
+    """The parameters of a request. Raises BadRequest when one has the wrong shape or the query is missing."""
+    query, variables, name, extensions = (body.get(key) for key in ("query", "variables", "operationName", "extensions"))
+    if not isinstance(query, str) or not query:
+        raise BadRequest("The body has no query.")
+    if not _is(variables, dict) or not _is(extensions, dict) or not _is(name, str):
+        raise BadRequest("variables and extensions are objects, operationName is a text.")
+    return GraphQLRequestData(query=query, variables=variables, operation_name=name, extensions=extensions)
+
+
+def _is(value: Any, kind: type) -> bool:
+    return value is None or isinstance(value, kind)
