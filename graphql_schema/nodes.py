@@ -21,7 +21,7 @@ TAG = re.compile(r"[A-Z]{2}")
 class Node:
     """What every readable type with an id inherits from."""
 
-    id: strawberry.ID = strawberry.field(description="Opaque, the same in all organizations of an installation, never reused.")
+    id: strawberry.ID = strawberry.field(description="Opaque, and never reused. Other organizations cannot use it.")
 
     @classmethod
     def of(cls, row_id: UUID) -> Self:

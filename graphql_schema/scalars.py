@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 import strawberry
-from sqlalchemy import ColumnElement, Text, case, cast, func, literal_column
+from sqlalchemy import ColumnElement, Text, case, cast, extract, func, literal_column
 from strawberry.types.scalar import ScalarDefinition
 
 BigInt = NewType("BigInt", int)
@@ -75,7 +75,7 @@ def print_duration(value: timedelta) -> str:
 
 
 def _print_duration_in_sql(value: ColumnElement[Any]) -> ColumnElement[str]:
-    seconds = cast(func.trim_scale(func.extract(literal_column("epoch"), value)), Text)
+    seconds = cast(func.trim_scale(extract("epoch", value)), Text)
     return literal_column("'PT'", Text).concat(seconds).concat(literal_column("'S'", Text))
 
 
@@ -189,7 +189,7 @@ PRINTERS: Mapping[object, Printer] = {
     timedelta: Printer(
         _scalar(
             "Duration",
-            "A length of time by ISO 8601. Output is in seconds, `PT5400S`; input may use days, hours and minutes too.",
+            "A length of time by ISO 8601. Output is in seconds, `PT5400S`; input may use days, hours and minutes.",
             "https://www.rfc-editor.org/rfc/rfc3339#appendix-A",
             print_duration,
             _parse_duration,
@@ -209,7 +209,13 @@ PRINTERS: Mapping[object, Printer] = {
         _as_text,
     ),
     BigInt: Printer(
-        _scalar("BigInt", "An integer of 64 bits as a string, `9007199254740993`.", f"{XML_SCHEMA}#long", str, _parse_big_int),
+        _scalar(
+            "BigInt",
+            "An integer of 64 bits as a string, `9007199254740993`.",
+            f"{XML_SCHEMA}#long",
+            str,
+            _parse_big_int,
+        ),
         str,
         _as_text,
     ),
@@ -246,7 +252,7 @@ SCALAR_MAP: Mapping[object, ScalarDefinition] = {
 
 
 def printer_of(python_type: object) -> Printer | None:
-    """The printers of a type; None when it cannot be shown. A rank (an IntEnum) is stored as a number, shown by name."""
+    """The printers of a type; None when it cannot be shown. A rank, an IntEnum, is a number that is shown by name."""
     if isinstance(python_type, type) and issubclass(python_type, StrEnum):
         return Printer(None, _name_of, _as_text)
     if isinstance(python_type, type) and issubclass(python_type, IntEnum):

@@ -69,17 +69,17 @@ class Deliverer:
         try:
             async with self._renewed(actor, ticket):
                 await JOBS[ticket.kind].do(self._runtime, ticket)
-            return
         except LeaseLost:
             log.warning("lease_lost", tenant_id=str(tenant_id), job_id=str(job_id), kind=ticket.kind)
-            return
         except Exception as error:  # whatever a job raises, its row stays and is tried again
             log.exception("job_failed", tenant_id=str(tenant_id), job_id=str(job_id), kind=ticket.kind)
-            name = type(error).__name__
+            await self._fail(actor, ticket, type(error).__name__)
+
+    async def _fail(self, actor: Actor, ticket: Ticket, error: str) -> None:
         with contextlib.suppress(LeaseLost):
             async with self._runtime.database.unit_of_work(actor) as uow:
-                if await jobs.fail(uow, ticket, name, self._chance):
-                    log.error("job_dead", tenant_id=str(tenant_id), job_id=str(job_id), kind=ticket.kind)
+                if await jobs.fail(uow, ticket, error, self._chance):
+                    log.error("job_dead", tenant_id=str(ticket.tenant_id), job_id=str(ticket.id), kind=ticket.kind)
 
     @asynccontextmanager
     async def _renewed(self, actor: Actor, ticket: Ticket) -> AsyncIterator[None]:
@@ -111,5 +111,3 @@ class Deliverer:
             keeper.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await keeper
-
-

@@ -58,7 +58,7 @@ async def ring(queue: ArqRedis, lane: Lane, kind: str, tenant_id: UUID, row_id: 
 async def serve(url: str, lane: Lane, run: Run) -> None:
     """Take rings of one lane until cancelled. Ends with an exception when Valkey goes; the supervisor starts again."""
 
-    async def answer(_context: dict[Any, Any], kind: str, tenant_id: str, row_id: str) -> None:
+    async def answer(ctx: dict[Any, Any], kind: str, tenant_id: str, row_id: str) -> None:  # noqa: ARG001  arq's own
         await run(kind, UUID(tenant_id), UUID(row_id))
 
     limits = LIMITS[lane]

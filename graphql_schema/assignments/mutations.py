@@ -99,7 +99,5 @@ class AssignmentMutations:
 
     @mutation("Take a conversation from whoever holds it.", permission=Permission.CONVERSATION_TAKE_OVER)
     async def conversation_take_over(self, act: Act, input: ConversationTakeOverInput) -> ConversationTakeOverPayload:
-        conversation_id = await commands.take_over(
-            act.uow, conversation_id=input.conversation_id, reason=input.reason
-        )
+        conversation_id = await commands.take_over(act.uow, conversation_id=input.conversation_id, reason=input.reason)
         return ConversationTakeOverPayload(conversation=Conversation.of(conversation_id))

@@ -89,7 +89,7 @@ class ConversationMutations:
     """Acts on conversations."""
 
     @mutation(
-        "Answer a citizen. One answer to one question: of several at once one is accepted, and the others learn why not.",
+        "Answer a citizen. One answer to one question: of several at once one is accepted, the others learn why not.",
         permission=Permission.CONVERSATION_REPLY,
     )
     async def conversation_reply(self, act: Act, input: ConversationReplyInput) -> ConversationReplyPayload:
@@ -118,7 +118,9 @@ class ConversationMutations:
         )
         return ConversationCategorizePayload(conversation=Conversation.of(row.id))
 
-    @mutation("End a conversation. A question without an answer stays on record.", permission=Permission.CONVERSATION_CLOSE)
+    @mutation(
+        "End a conversation. A question without an answer stays on record.", permission=Permission.CONVERSATION_CLOSE
+    )
     async def conversation_close(self, act: Act, input: ConversationCloseInput) -> ConversationClosePayload:
         row = await commands.close(
             act.uow,

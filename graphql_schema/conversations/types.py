@@ -165,7 +165,7 @@ vocabulary(
     order_by=(N.created_at,),
 )
 class Contact(Node):
-    """A citizen as this organization knows them: by a handle of a network, or by one submission of the contact form."""
+    """A citizen as this organization knows them: by a handle of a network, or by one submission of the form."""
 
     network: Network = column(N.network, "Where this citizen is known.")
     handle: str | None = column(N.handle, "The name on the network, without @; null for forms.")
@@ -231,12 +231,12 @@ class Message(Node):
     direction: Direction = column(M.direction, "Which way it went.")
     visibility: Visibility = column(M.visibility, "Who can read it on its network.")
     author_kind: AuthorKind = column(M.author_kind, "Who wrote it.")
-    author: Person | None = to_one(M.author_id, "The colleague who wrote it; null for citizens and for the network's own app.")
+    author: Person | None = to_one(M.author_id, "The colleague who wrote it in Belfry; null for everybody else.")
     contact: Contact | None = to_one(M.contact_id, "The citizen who wrote it, or to whom it was written.")
     social_account: SocialAccount | None = to_one(M.social_account_id, "The account that received or sent it.")
     text: str = column(M.text, "The words, without formatting; empty once deleted.")
     language: Locale | None = column(typed(Locale, M.language), "The language it is written in, if known.")
-    intent: Intent | None = column(M.intent, "What the citizen wants with it; null is unclassified, which needs an answer.")
+    intent: Intent | None = column(M.intent, "What the citizen wants; null is unclassified, which needs an answer.")
     purpose: ReplyPurpose | None = column(M.purpose, "What a reply does; null for messages that are none.")
     outbound_kind: OutboundKind | None = column(M.outbound_kind, "How something sent is counted; null for the rest.")
     occurred_at: datetime = column(M.occurred_at, "When it was written, by the network's clock.")
@@ -262,7 +262,7 @@ class Message(Node):
     order_by=(W.opened_at,),
 )
 class WaitingSegment(Node):
-    """A stretch in which a citizen waits for an answer: from the first message that needs one to the reply that gives it."""
+    """A stretch in which a citizen waits: from the first message that needs an answer to the reply that gives it."""
 
     opened_at: datetime = column(W.opened_at, "When the citizen asked.")
     closed_at: datetime | None = column(W.closed_at, "When the wait ended; null while it lasts.")
@@ -364,7 +364,7 @@ class Conversation(Node):
         C.next_contact_due_at, "When somebody must look at it at the latest; null only when closed."
     )
     department: Department = to_one(C.department_id, "Who answers.")
-    directing_department: Department | None = to_one(C.directing_department_id, "Who directs the answering, if another.")
+    directing_department: Department | None = to_one(C.directing_department_id, "Who directs it, if another does.")
     category: Category | None = to_one(C.category_id, "What it is about; null until somebody or a rule has said so.")
     social_account: SocialAccount | None = to_one(C.social_account_id, "Where the citizen wrote to.")
     contact: Contact | None = to_one(C.contact_id, "The citizen.")

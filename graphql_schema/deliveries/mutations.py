@@ -14,8 +14,6 @@ from services.deliveries.rules import Resolution
 from services.kernel.access import Permission
 
 
-
-
 @mutation_input
 class DeliveryResolveInput:
     """What a person found out about a delivery, or decided."""

@@ -16,5 +16,6 @@ class DeliveryQueries:
     """What is published."""
 
     deliveries: Connection[Delivery] = connection(
-        description="The deliveries of conversations that the caller sees. Needs conversations:read.", newest_first=D.due_at
+        description="The deliveries of conversations that the caller sees. Needs conversations:read.",
+        newest_first=D.due_at,
     )

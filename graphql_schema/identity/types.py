@@ -25,7 +25,7 @@ class Viewer:
 
     person: Person | None = read_back("The colleague who is asking; null for a machine.")
     organization: Organization | None = read_back("The organization that the credential belongs to.")
-    roles: list[Role] = strawberry.field(description="The roles held anywhere in the organization, in alphabetical order.")
+    roles: list[Role] = strawberry.field(description="The roles held anywhere in the organization, alphabetically.")
     permissions: list[str] = strawberry.field(
-        description="Every act that is open to the caller somewhere, `area:act`, in alphabetical order. Values are added."
+        description="Every act that is open to the caller somewhere, `area:act`, alphabetically. Values are added."
     )

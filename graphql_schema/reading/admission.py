@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Before an operation runs: may the actor read every type it selects, and can every list's arguments be answered?
 
-A permission is a constant: whoever lacks it everywhere gets FORBIDDEN for the whole operation, before any resolver runs,
-whether the type stands at the root, in a relation or in a payload. Rows are another matter: those that the actor may
-not see are absent. Under `node(id:)` a fragment on a type without permission is skipped, because its rows are null.
+A permission is a constant: whoever lacks it everywhere gets FORBIDDEN for the whole operation, before any resolver
+runs, whether the type stands at the root, in a relation or in a payload. Rows are another matter: those that the actor
+may not see are absent. Under `node(id:)` a fragment on a type without permission is skipped, because its rows are null.
 """
 
 from collections.abc import Iterator, Mapping
@@ -30,10 +30,9 @@ from graphql import (
     get_operation_ast,
     get_variable_values,
 )
-from strawberry.extensions import SchemaExtension
-from strawberry.schema.schema import validate_document
+from graphql.execution import VariableValues
 
-from graphql_schema.reading.annotations import BACK_REFERENCE, core_schema, definition_of
+from graphql_schema.reading.annotations import BACK_REFERENCE, definition_of
 from graphql_schema.reading.declarations import REGISTRY
 from graphql_schema.reading.resolvers import ReadingContext, Reads, ReadsList, ReadsNodes
 from services.kernel.errors import Forbidden, RequestRefused
@@ -57,38 +56,21 @@ def refusals(
     if isinstance(coerced, list):
         return []
     root = schema.get_root_type(operation.operation)
-    fragments = {each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)}
-    walk = _Walk(schema, fragments, coerced, context)
+    walk = _Walk(schema, document, coerced, context)
     for error in walk.selections(operation.selection_set, root) if root is not None else ():
         return [error]
     return []
-
-
-class Admission(SchemaExtension):
-    """Validates, and refuses what may not run, in one step: the answer has no data, and no resolver has run.
-
-    It validates first by itself, because Strawberry looks at the errors before extensions get their second turn.
-    """
-
-    def on_validate(self) -> Iterator[None]:
-        state = self.execution_context
-        schema, document = core_schema(state.schema), state.graphql_document  # pyright: ignore[reportArgumentType]
-        if document is not None and state.pre_execution_errors is None:
-            state.pre_execution_errors = validate_document(schema, document, state.validation_rules)
-        if document is not None and not state.pre_execution_errors:
-            state.pre_execution_errors = refusals(
-                schema, document, state.operation_name, state.variables, state.context
-            )
-        yield
 
 
 class _Walk:
     """One pass over what will be selected. Every fragment is looked at once for each type it is spread on."""
 
     def __init__(
-        self, schema: GraphQLSchema, fragments: Mapping[str, FragmentDefinitionNode], variables: Any, context: ReadingContext
+        self, schema: GraphQLSchema, document: DocumentNode, variables: VariableValues, context: ReadingContext
     ) -> None:
-        self.schema, self.fragments, self.variables, self.context = schema, fragments, variables, context
+        self.schema, self.variables, self.context = schema, variables, context
+        fragments = (each for each in document.definitions if isinstance(each, FragmentDefinitionNode))
+        self.fragments = {each.name.value: each for each in fragments}
         self.seen: set[tuple[str, str]] = set()
 
     def selections(self, selected: SelectionSetNode, parent: GraphQLNamedType) -> Iterator[GraphQLError]:

@@ -81,4 +81,4 @@ def definition_of(field: GraphQLField) -> StrawberryField | None:
 
 def core_schema(schema: Schema) -> GraphQLSchema:
     """The schema as graphql-core sees it."""
-    return schema._schema  # pyright: ignore[reportPrivateUsage]  there is no public name
+    return schema._schema  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  there is no public name

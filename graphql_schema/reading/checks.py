@@ -5,12 +5,12 @@
 `module.Type.field`, says what is wrong, and how to repair it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from enum import IntEnum, StrEnum
 from typing import Any, get_args, get_origin
 
 from graphql import GraphQLObjectType
-from sqlalchemy import BigInteger, BindParameter, Column, Integer
+from sqlalchemy import BigInteger, BindParameter, Column, Select, select
 from sqlalchemy.sql.visitors import iterate
 from strawberry import Schema
 from strawberry.types.field import StrawberryField
@@ -24,8 +24,8 @@ from graphql_schema.reading.declarations import (
     Leaf,
     ListOf,
     Newest,
-    ReadBack,
     Readable,
+    ReadBack,
     SameRow,
     Through,
     ToOne,
@@ -64,62 +64,86 @@ def _path(graphql_field: StrawberryField) -> str:
 def _of_type(readable: Readable) -> Iterator[str]:
     for each in (*readable.filters, *readable.orders):
         if each.column.table is not readable.source:
-            yield f"'{each.name}' is a column of {each.column.table.name}; offer columns of {readable.source.name} only."
-    for each in readable.orders:
-        if each.column.nullable:
-            yield f"'{each.name}' may be null, and a cursor cannot pass over nulls; order by a column that is never null."
-        if packing_of(each.column.type) is None:
-            yield f"'{each.name}' cannot be a key of an order: {each.column.type!r} has no packing in positions.py."
-    for each in (*readable.filters, *readable.orders):
+            yield f"'{each.name}' is a column of {each.column.table.name}; offer those of {readable.source.name} only."
         try:
             describe(readable, each)
         except DeclarationError as error:
             yield str(error).removeprefix(f"{readable.path}: ")
+    yield from _of_filters(readable)
+    if not readable.is_figure:
+        yield from _of_sources("its predicate", readable, select().where(readable.visible))
+    for each in readable.orders:
+        if each.column.nullable:
+            yield f"'{each.name}' may be null, and a cursor cannot pass over nulls; order by what is never null."
+        if packing_of(each.column.type) is None:
+            yield f"'{each.name}' cannot be a key of an order: positions.py has no packing for {each.column.type!r}."
+    if readable.is_figure:
+        yield from _of_arguments(readable)
+
+
+def _of_filters(readable: Readable) -> Iterator[str]:
     for each in readable.filters:
         key = key_of(each.column)
         if key is not None and readable_over(key.target.table) is None:
             yield f"'{each.name}' names rows of {key.target.table.name}, which no type with an id shows; declare one."
         elif key is None and each.column.name != "id" and printer_of(value_type(readable, each)) is None:
             yield f"'{each.name}' has a type without a printer; see scalars.py."
-    if readable.is_figure:
-        taken = {each.key for each in iterate(readable.source) if isinstance(each, BindParameter)}
-        taken = {key.removeprefix("argument_") for key in taken if key.startswith("argument_")}
-        if taken != set(readable.arguments):
-            yield f"its SELECT takes {sorted(taken)} and its arguments are {sorted(readable.arguments)}; make them agree."
+
+
+def _of_sources(what: str, readable: Readable, statement: Select[Any]) -> Iterator[str]:
+    """A column of another table, outside a subquery, would join every row with every row of that table."""
+    for other in statement.get_final_froms():
+        if other is not readable.source:
+            yield f"{what} reads {other}; write it over {readable.source}, and what lies elsewhere as a subquery."
+
+
+def _of_arguments(readable: Readable) -> Iterator[str]:
+    taken = {each.key for each in iterate(readable.source) if isinstance(each, BindParameter)}
+    taken = {key.removeprefix("argument_") for key in taken if key.startswith("argument_")}
+    if taken != set(readable.arguments):
+        yield f"its SELECT takes {sorted(taken)} and its arguments are {sorted(readable.arguments)}; make them agree."
 
 
 def _of_field(owner: Readable | None, graphql_field: StrawberryField, declared: Declaration) -> Iterator[str]:
-    shape = shape_of(graphql_field)
-    if isinstance(declared, Leaf) and owner is not None:
-        yield from _of_leaf(owner, shape, declared)
-    elif isinstance(declared, ToOne) and owner is not None:
-        yield from _of_to_one(owner, shape, declared)
-    elif isinstance(declared, Newest) and owner is not None:
-        yield from _of_reverse(owner, shape, declared.key)
-        if not shape.is_nullable:
-            yield f"there may be no such row; write {shape.written} | None."
-        if all(each.column is not declared.by for each in readable_of(shape.of).orders):
-            yield f"`by` must be among the order_by of {shape.of.__name__}."
-    elif isinstance(declared, ListOf):
-        yield from _of_list(owner, shape, declared)
-    elif isinstance(declared, SameRow) and owner is not None:
-        target = readable_of(shape.of)
-        if target.source is not owner.source or target.tag is not None:
-            yield f"{target.name} must be @readable over {owner.source.name}, without a tag, to be an object of the same row."
-        if not shape.is_nullable:
-            yield f"it is null where its condition does not hold; write {shape.written} | None."
-    elif isinstance(declared, ReadBack):
-        if not shape.is_nullable or readable_of(shape.of).tag is None:
-            yield f"a read_back() is a Node that the actor may have lost from view; write `{shape.of.__name__} | None`."
-    elif isinstance(declared, Computed):
-        if not readable_of(shape.of).is_figure or not (shape.is_nullable or shape.is_list):
-            yield f"computed() is for @figure types; write `{shape.of.__name__} | None` or `list[{shape.of.__name__}]`."
+    check, shape = CHECKS.get(type(declared)), shape_of(graphql_field)
+    if owner is None and isinstance(declared, Leaf | ToOne | Newest | SameRow):
+        yield "only a type made with @readable or @figure has such fields."
+    elif check is not None:
+        yield from check(owner, shape, declared)
+
+
+def _of_newest(owner: Readable, shape: Shape, declared: Newest) -> Iterator[str]:
+    yield from _of_reverse(owner, shape, declared.key)
+    if not shape.is_nullable:
+        yield f"there may be no such row; write `{shape.written} | None`."
+    if all(each.column is not declared.by for each in readable_of(shape.of).orders):
+        yield f"`by` must be among the order_by of {shape.of.__name__}."
+
+
+def _of_same_row(owner: Readable, shape: Shape, declared: SameRow) -> Iterator[str]:
+    target = readable_of(shape.of)
+    yield from _of_sources("its condition", owner, select().where(declared.when))
+    if target.source is not owner.source or target.tag is not None:
+        yield f"{target.name} must be @readable over {owner.source.name}, without a tag, to show the same row."
+    if not shape.is_nullable:
+        yield f"it is null where its condition does not hold; write `{shape.written} | None`."
+
+
+def _of_read_back(_owner: Readable | None, shape: Shape, _declared: ReadBack) -> Iterator[str]:
+    if not shape.is_nullable or readable_of(shape.of).tag is None:
+        yield f"a read_back() is a Node that the actor may have lost from view; write `{shape.of.__name__} | None`."
+
+
+def _of_computed(_owner: Readable | None, shape: Shape, _declared: Computed) -> Iterator[str]:
+    if not readable_of(shape.of).is_figure or not (shape.is_nullable or shape.is_list):
+        name = shape.of.__name__
+        yield f"computed() is for @figure types; write `{name} | None` or `list[{name}]`."
 
 
 def _of_leaf(owner: Readable, shape: Shape, declared: Leaf) -> Iterator[str]:
     source, shown = declared.source, shape.of
     if printer_of(shown) is None:
-        yield f"{shape.written} has no printer, so two executors would not agree on its text; see scalars.py (never float)."
+        yield f"{shape.written} has no printer, so two executors could differ; see scalars.py (Float is never shown)."
         return
     if isinstance(source, Column) and not owner.is_figure:
         if source.table is not owner.source:
@@ -128,15 +152,16 @@ def _of_leaf(owner: Readable, shape: Shape, declared: Leaf) -> Iterator[str]:
         stored, may_be_null = model_type(owner, source), bool(source.nullable)
     else:
         stored, may_be_null = _type_of_expression(source), not declared.is_never_null
+        yield from _of_sources("it", owner, select(source))
     if shape.is_list:
         stored = next(iter(get_args(stored)), None) if get_origin(stored) is list else None
     if not _fits(shown, stored):
         name = getattr(stored, "__name__", stored)
-        yield f"it says {shape.written}, but {source} is {name}; change the annotation, or state the expression's type_."
-    if may_be_null and not shape.is_nullable:
-        yield f"{source} may be null; write `{shape.written} | None`, or never_null(…) around an expression that never is."
-    if shown is int and not (isinstance(source.type, Integer) and not isinstance(source.type, BigInteger)):
+        yield f"it says {shape.written}, but {source} is {name}; change the annotation, or state the type_ of {source}."
+    elif shown is int and isinstance(source.type, BigInteger):
         yield f"Int has 32 bits and {source} may have more; use BigInt, or cast({source}, Integer)."
+    if may_be_null and not shape.is_nullable:
+        yield f"{source} may be null; write `{shape.written} | None`, or never_null(…) around what never is."
     if isinstance(shown, type) and issubclass(shown, StrEnum) and any(each.name != each.value for each in shown):
         yield f"the names of {shown.__name__} differ from the stored words, and SQL prints those; make them equal."
 
@@ -151,16 +176,16 @@ def _type_of_expression(source: Any) -> Any:
 def _fits(shown: Any, stored: Any) -> bool:
     stored_below = getattr(shown, "__supertype__", shown)
     is_rank = isinstance(shown, type) and issubclass(shown, IntEnum)
-    return stored_below is stored or is_rank and stored is int
+    return stored_below is stored or (is_rank and stored is int)
 
 
 def _of_to_one(owner: Readable, shape: Shape, declared: ToOne) -> Iterator[str]:
     target, key = readable_of(shape.of), key_of(declared.target_key)
     if key is None:
-        yield f"{declared.target_key} has no foreign key together with tenant_id; use a column made by tenant_reference()."
+        yield _no_key(declared.target_key)
         return
     if key.target.table is not target.source or target.tag is None:
-        yield f"{declared.target_key} leads to {key.target.table.name}, and {target.name} does not show that; change one."
+        yield f"{declared.target_key} leads to {key.target.table.name}, which {target.name} does not show; change one."
     if isinstance(declared.key, Through):
         yield from _leads_to(owner, declared.key.key)
     elif declared.key.table is not owner.source:
@@ -193,9 +218,24 @@ def _of_reverse(owner: Readable | None, shape: Shape, key: Column[Any]) -> Itera
         yield from _leads_to(owner, key)
 
 
+def _no_key(column: Column[Any]) -> str:
+    return f"{column} has no foreign key together with tenant_id; use a column made by tenant_reference()."
+
+
 def _leads_to(owner: Readable, column: Column[Any]) -> Iterator[str]:
     key = key_of(column)
     if key is None:
-        yield f"{column} has no foreign key together with tenant_id; use a column made by tenant_reference()."
+        yield _no_key(column)
     elif key.target.table is not owner.source:
         yield f"{column} leads to {key.target.table.name}, not to {owner.source.name}, which {owner.name} shows."
+
+
+CHECKS: Mapping[type, Callable[[Any, Shape, Any], Iterator[str]]] = {
+    Leaf: _of_leaf,
+    ToOne: _of_to_one,
+    Newest: _of_newest,
+    ListOf: _of_list,
+    SameRow: _of_same_row,
+    ReadBack: _of_read_back,
+    Computed: _of_computed,
+}

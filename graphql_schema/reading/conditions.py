@@ -87,9 +87,11 @@ def _size(arguments: Mapping[str, Any]) -> tuple[int, bool]:
     for name, size in (("first", first), ("last", last)):
         if size is not None and not 0 <= size <= PAGE_SIZE_MAX:
             raise BadUserInput(f"{name} must be from 0 to {PAGE_SIZE_MAX}.")
-    if first is None and last is None:
-        return PAGE_SIZE, arguments.get("before") is not None and arguments.get("after") is None
-    return (first, False) if last is None else (last, True)
+    if last is not None:
+        return last, True
+    if first is not None:
+        return first, False
+    return PAGE_SIZE, arguments.get("before") is not None and arguments.get("after") is None
 
 
 # Order.
@@ -104,7 +106,7 @@ def order_of(readable: Readable, asked: Sequence[Mapping[str, Any]] | None, defa
     if len({each.column for each in keys}) < len(keys):
         raise BadUserInput("orderBy names a field twice.")
     keys = keys or [OrderKey(default.column, default.descending)]
-    by_id = readable.source.c["id"]
+    by_id = cast("Column[Any]", readable.source.c["id"])
     return (*keys, *([] if keys[-1].column is by_id else [OrderKey(by_id, keys[-1].descending)]))
 
 
@@ -133,7 +135,7 @@ def _beyond(
     if len(set(directions)) == 1:
         # A row comparison is one range of the index; the long form below is not.
         here, there = tuple_(*columns), tuple_(*values)
-        return cast("ColumnElement[bool]", here < there if directions[0] else here > there)
+        return here < there if directions[0] else here > there
     options: list[ColumnElement[bool]] = []
     for i, (column, value, descending) in enumerate(zip(columns, values, directions, strict=True)):
         equal = [one == other for one, other in zip(columns[:i], values[:i], strict=True)]
@@ -171,11 +173,13 @@ def _check_operand(name: str, comparator: str, operand: Any) -> None:
     values = operand if isinstance(operand, list) else [operand]
     _check_length(values)
     for value in values:
-        if isinstance(value, str) and ("\x00" in value or not value.isprintable() and _is_broken(value)):
+        if isinstance(value, str) and ("\x00" in value or _is_broken(value)):
             raise BadUserInput(f"filter.{name}.{comparator} holds characters that no text can have.")
 
 
 def _is_broken(text: str) -> bool:
+    if text.isascii():
+        return False
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -228,7 +232,7 @@ COMPARISONS: Mapping[str, Callable[[ColumnElement[Any], ColumnElement[Any]], Col
     "lt": lambda column, value: column < value,
     "lte": lambda column, value: column <= value,
     "contains": lambda column, value: func.strpos(column, value) > 0,
-    "startsWith": lambda column, value: func.starts_with(column, value),
+    "startsWith": func.starts_with,
 }
 
 NOBODY = UUID(int=0)
@@ -240,7 +244,7 @@ def _row_ids(readable: Readable, named: Named, operand: Any) -> Any:
     target = readable_over(key.target.table) if key is not None else readable
     if isinstance(operand, list):
         return [_row_ids(readable, named, each) for each in operand]
-    return (decode_id(operand, target.type) if target is not None else None) or NOBODY
+    return (decode_id(operand, target.python_type) if target is not None else None) or NOBODY
 
 
 # Cursors.

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
-from sqlalchemy import Column, ColumnElement, ForeignKeyConstraint, FromClause, Subquery, Table, and_, exists, select
+from sqlalchemy import Column, ColumnElement, FromClause, Subquery, Table, and_, exists, select
 from sqlalchemy.sql.elements import ColumnClause, True_
 from sqlalchemy.sql.visitors import replacement_traverse
 from sqlmodel import SQLModel
@@ -47,7 +47,7 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class Through:
-    """A key found in a link table: of the link rows that name this row by `key` and satisfy `where`, the `target`."""
+    """A key found in a link table: the `target` of the link row that names this row by `key` and satisfies `where`."""
 
     key: Column[Any]
     target: Column[Any]
@@ -134,7 +134,7 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """An argument of a figure: a bind parameter `argument_<name>` of its SELECT. `node` is the type whose id it takes."""
+    """An argument of a figure: the bind parameter `argument_<name>`. `node` is the type whose global id it takes."""
 
     python_type: Any
     description: str
@@ -144,9 +144,9 @@ class Argument:
 
 @dataclass(frozen=True, eq=False)
 class Readable:
-    """A type of the schema whose rows can be read: where they are, who may see them, and how lists of them are asked."""
+    """A type whose rows can be read: where they are, who may see them, and how lists of them are asked."""
 
-    type: type
+    python_type: type
     source: Table | Subquery
     model: type[SQLModel] | None
     visible: ColumnElement[bool]
@@ -159,11 +159,11 @@ class Readable:
     @property
     def name(self) -> str:
         """The type's name in the schema."""
-        return self.type.__name__
+        return self.python_type.__name__
 
     @property
     def path(self) -> str:
-        return f"{self.type.__module__}.{self.name}"
+        return f"{self.python_type.__module__}.{self.name}"
 
     @property
     def is_figure(self) -> bool:
@@ -176,7 +176,7 @@ class Readable:
 
     def declared(self) -> Iterator[tuple[StrawberryField, Declaration]]:
         """The fields with their declarations, except the id."""
-        definition = object_definition(self.type)
+        definition = object_definition(self.python_type)
         for each in definition.fields if definition else ():
             found = declaration_of(each)
             if found is not None:
@@ -216,7 +216,7 @@ def encode_id(node_type: type, row_id: UUID) -> str:
 
 
 def decode_id(text: str, expected_type: type) -> UUID | None:
-    """The row's id behind a global id, for inputs. Malformed texts and ids of other types are None, like unknown ids."""
+    """The row's id behind a global id, for inputs. None for malformed texts and ids of other types."""
     found = decode_any_id(text)
     return found[1] if found is not None and found[0] == readable_of(expected_type).tag else None
 
@@ -226,14 +226,15 @@ def decode_id(text: str, expected_type: type) -> UUID | None:
 
 def plain(expression: Any) -> ColumnElement[Any]:
     """The expression over plain table columns: the ORM's annotations would pull its compiler into every statement."""
-    element = expression.__clause_element__() if hasattr(expression, "__clause_element__") else expression
+    as_element = getattr(expression, "__clause_element__", None)
+    element: ColumnElement[Any] = expression if as_element is None else as_element()
 
-    def replace(each: Any, **_: Any) -> Any:
-        if isinstance(each, ColumnClause) and isinstance(each.table, Table):
-            return SQLModel.metadata.tables[each.table.fullname].c[each.key]
+    def replace(element: Any, **_: Any) -> Any:
+        if isinstance(element, ColumnClause) and isinstance(element.table, Table):
+            return SQLModel.metadata.tables[element.table.fullname].c[element.key]
         return None
 
-    return cast("ColumnElement[Any]", replacement_traverse(element, {}, replace))
+    return replacement_traverse(element, {}, replace)
 
 
 def plain_column(source: Any, what: str) -> Column[Any]:
@@ -247,11 +248,11 @@ def plain_column(source: Any, what: str) -> Column[Any]:
 def moved(expression: E, source: FromClause, alias: FromClause) -> E:
     """The expression with every column of `source` replaced by the same column of one of its aliases."""
 
-    def replace(each: Any, **_: Any) -> Any:
-        is_own = isinstance(each, ColumnClause) and each.table is source
-        return alias.corresponding_column(each) if is_own else None
+    def replace(element: Any, **_: Any) -> Any:
+        is_own = isinstance(element, ColumnClause) and element.table is source
+        return alias.corresponding_column(element) if is_own else None
 
-    return cast("E", replacement_traverse(expression, {}, replace))
+    return replacement_traverse(expression, {}, replace)
 
 
 # Keys: the relation is the foreign key.
@@ -272,11 +273,6 @@ def key_of(column: Column[Any]) -> Key | None:
         if column.name in pairs and TENANT_COLUMN in pairs and len(pairs) == 2:
             return Key(column, pairs[column.name].column)
     return None
-
-
-def composite_keys(table: Table) -> list[ForeignKeyConstraint]:
-    """All foreign keys of a table, for checks."""
-    return sorted(table.foreign_key_constraints, key=lambda each: str(each.name))
 
 
 def seen_with(column: Any, visible: ColumnElement[bool]) -> ColumnElement[bool]:

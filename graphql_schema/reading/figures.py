@@ -16,12 +16,12 @@ FIGURE_ROWS_MAX = 1_000
 
 async def figure_rows(snapshot: Snapshot, readable: Readable, values: Mapping[str, Any]) -> list[Row]:
     """The rows of a figure under the values of its parameters, `argument_<name>`."""
-    leaves = [(each.python_name, declared.source) for each, declared in readable.declared() if isinstance(declared, Leaf)]
-    statement = select(*(source.label(name) for name, source in leaves)).limit(FIGURE_ROWS_MAX)
+    leaves = {each.python_name: declared.source for each, declared in readable.declared() if isinstance(declared, Leaf)}
+    statement = select(*(source.label(name) for name, source in leaves.items())).limit(FIGURE_ROWS_MAX)
     conversions = list(conversions_of(readable))
     rows: list[Row] = []
     for found in await snapshot.rows(statement, **values):
-        row: Row = dict(zip((name for name, _ in leaves), found, strict=True))
+        row: Row = dict(zip(leaves, found, strict=True))
         for name, convert in conversions:
             row[name] = None if row[name] is None else convert(row[name])
         rows.append(row)

@@ -94,8 +94,8 @@ def describe(readable: Readable, named: Named) -> str:
     if named.description is not None:
         return named.description
     for graphql_field, declared in readable.declared():
-        source = declared.source if isinstance(declared, Leaf) else declared.key if isinstance(declared, ToOne) else None
-        if source is named.column:
+        is_over = isinstance(declared, Leaf) and declared.source is named.column
+        if is_over or (isinstance(declared, ToOne) and declared.key is named.column):
             return graphql_field.description or ""
     raise DeclarationError(
         f"{readable.path}: '{named.name}' is offered for filtering or ordering, but no field shows its column; "
@@ -119,7 +119,7 @@ def _filter_input(readable: Readable) -> type:
     fields["and_"] = _input_field(str | None, f"All of these must hold. {nested}", "and")
     fields["or_"] = _input_field(str | None, f"At least one of these must hold. {nested}", "or")
     fields["not_"] = _input_field(str | None, f"This must not hold. {nested}", "not")
-    made = _input(name, f"Which {readable.name} rows to list. All that is given must hold; null means not asked.", fields)
+    made = _input(name, f"Which {readable.name} rows. All that is given must hold; null means not asked.", fields)
     # The class can be named in its own fields only now that it exists.
     itself = {"and_": list[made] | None, "or_": list[made] | None, "not_": made | None}
     definition = object_definition(made)
@@ -144,17 +144,18 @@ def _comparison_input(python_type: Any) -> type:
 def _graphql_name(python_type: Any) -> str:
     if has_enum_definition(python_type):
         return python_type.__strawberry_definition__.name
-    return {str: "Text", int: "Int", bool: "Boolean", datetime: "DateTime"}.get(python_type, python_type.__name__.title())
+    names = {str: "Text", int: "Int", bool: "Boolean", datetime: "DateTime", date: "Date", timedelta: "Duration"}
+    return names.get(python_type) or python_type.__name__
 
 
 @cache
 def order_input(readable: Readable) -> type:
     """The order input of a type: `ConversationOrder { field direction }`."""
     members = {each.name.upper(): each.name for each in readable.orders}
-    fields = Enum(f"{readable.name}OrderField", members)
+    fields: Any = Enum(f"{readable.name}OrderField", members)
     strawberry.enum(fields, description=f"What a list of {readable.name} rows can be ordered by.")
     described = {each.name: describe(readable, each) for each in readable.orders}
-    for value in fields.__strawberry_definition__.values:  # pyright: ignore[reportAttributeAccessIssue]
+    for value in fields.__strawberry_definition__.values:
         value.description = described[value.value]
     return _input(
         f"{readable.name}Order",
@@ -179,6 +180,6 @@ def as_tree(value: Any) -> Any:
     """An input object as plain data by GraphQL names, without what was left out; the same for both executors."""
     definition = object_definition(type(value))
     if definition is not None:
-        given = ((each.graphql_name or each.python_name, getattr(value, each.python_name)) for each in definition.fields)
-        return {name: as_tree(item) for name, item in given if item is not strawberry.UNSET}
+        given = {each.graphql_name: getattr(value, each.python_name) for each in definition.fields}
+        return {name: as_tree(item) for name, item in given.items() if item is not strawberry.UNSET}
     return [as_tree(item) for item in value] if isinstance(value, list) else value

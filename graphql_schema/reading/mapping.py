@@ -53,8 +53,8 @@ from graphql_schema.reading.declarations import (
     Newest,
     NodeById,
     NodesByIds,
-    ReadBack,
     Readable,
+    ReadBack,
     SameRow,
     Through,
     ToOne,
@@ -96,8 +96,8 @@ def never_null(expression: ColumnElement[T]) -> NeverNull[T]:
 def typed(kind: Callable[[T], S], source: T) -> S: ...
 @overload
 def typed(kind: Callable[[T], S], source: T | None) -> S | None: ...
-def typed(kind: Any, source: Any) -> Any:
-    """Show a column under a narrower type than the model states: `typed(Url, C.e_service_url)`, `typed(Priority, …)`."""
+def typed(kind: Any, source: Any) -> Any:  # noqa: ARG001  the annotation decides, the kind tells the type checker
+    """Show a column under a narrower type than the model states: `typed(Url, C.e_service_url)`."""
     return source
 
 
@@ -121,7 +121,7 @@ def to_one(key: Any, description: str) -> Any:
 
 
 def through(key: Any, target: Any, *, where: Any = None) -> Through:
-    """A key found in a link table: the `target` of the link row whose `key` names this row; at most one may satisfy `where`."""
+    """A key in a link table: the `target` of the link row whose `key` names this row. At most one satisfies `where`."""
     own = plain_column(key, "The key of through()")
     return Through(own, plain_column(target, "The target of through()"), true() if where is None else plain(where))
 
@@ -133,7 +133,12 @@ def newest(key: Any, description: str, *, by: Any) -> Any:
 
 
 def connection(
-    key: Any = None, description: str = "", *, oldest_first: Any = None, newest_first: Any = None, ordered_by: Any = None
+    key: Any = None,
+    description: str = "",
+    *,
+    oldest_first: Any = None,
+    newest_first: Any = None,
+    ordered_by: Any = None,
 ) -> Any:
     """The visible rows that name this one by `key`; without a key, all visible rows of the type.
 
@@ -149,7 +154,7 @@ def connection(
 
 
 def same_row(description: str, *, when: ColumnElement[bool] | bool) -> Any:
-    """An object over columns of this same row: its type is `@readable` over the same model. Null unless `when` holds."""
+    """An object over columns of this row: its type is `@readable` over the same model. Null unless `when` holds."""
     return _declared(SameRow(plain(when)), description)
 
 
@@ -198,7 +203,7 @@ def readable(
         _check_tag(cls, tag)
         made = _type_of_the_schema(cls)
         REGISTRY[made] = Readable(
-            type=made,
+            python_type=made,
             source=cast("Table", cast("Any", model).__table__),
             model=model,
             visible=plain(visible),
@@ -236,7 +241,8 @@ def vocabulary(words: E, description: str, name: str | None = None, **meanings: 
     where = f"{words.__module__}.{words.__name__}"
     missing, unknown = set(words.__members__) - set(meanings), set(meanings) - set(words.__members__)
     if missing or unknown:
-        raise DeclarationError(f"{where}: say in vocabulary() what each word means; {sorted(missing | unknown)} do not match.")
+        wrong = sorted(missing | unknown)
+        raise DeclarationError(f"{where}: say in vocabulary() what each word means; {wrong} do not match.")
     strawberry.enum(words, name=name, description=description)
     for value in cast("Any", words).__strawberry_definition__.values:
         value.description = meanings[value.name]
@@ -260,7 +266,7 @@ def _check_tag(cls: type, tag: str | None) -> None:
         raise DeclarationError(f'{where}: a Node needs a tag of two capital letters; write @readable(…, tag="XY").')
     taken = readable_by_tag(tag) if tag is not None else None
     if taken is not None and taken.path != where:
-        raise DeclarationError(f"{where}: the tag {tag} belongs to {taken.path}; choose another, it never changes again.")
+        raise DeclarationError(f"{where}: the tag {tag} belongs to {taken.path}; choose another, once and for all.")
 
 
 def _type_of_the_schema(cls: C) -> C:
@@ -268,14 +274,14 @@ def _type_of_the_schema(cls: C) -> C:
     where = f"{cls.__module__}.{cls.__name__}"
     if not cls.__dict__.get("__doc__"):
         raise DeclarationError(f"{where}: write a docstring; it is the type's description in the schema.")
-    made = cast("C", strawberry.type(cls, description=cleandoc(cls.__doc__ or "")))
+    made = strawberry.type(cls, description=cleandoc(cls.__doc__ or ""))
     definition = object_definition(made)
     for each in definition.fields if definition else ():
         if declaration_of(each) is None and each.origin is not Node:
             raise DeclarationError(
-                f"{where}.{each.python_name}: not declared; write column(…), to_one(…), connection(…) or another function "
-                "of graphql_schema.reading.mapping. A resolver of its own belongs on a root type."
+                f"{where}.{each.python_name}: not declared; write column(…), to_one(…), connection(…) or another "
+                "function of graphql_schema.reading.mapping. A resolver of its own belongs on a root type."
             )
         if not (each.description or "").strip():
-            raise DeclarationError(f"{where}.{each.python_name}: say in a sentence what it is, who may read it, in which unit.")
+            raise DeclarationError(f"{where}.{each.python_name}: say in a sentence what it is, and in which unit.")
     return made

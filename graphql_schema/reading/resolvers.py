@@ -141,14 +141,15 @@ class ReadsList(Reads):
     async def resolve_async(self, next_: Any, source: Any, info: Any, **arguments: Any) -> "Page":
         context: ReadingContext = info.context
         context.actor.require(self.target.permission)
-        request = self._request_once(context, {to_camel_case(name): as_tree(value) for name, value in arguments.items()})
-        owner = None if self.declared.key is None else source["_id"]
-        pages = _loader(context, (self, request.fingerprint), lambda keys: self._pages(context, request, keys))
-        counts = _loader(context, (self, request.fingerprint, "count"), lambda keys: self._counts(context, request, keys))
+        asked = {to_camel_case(name): as_tree(value) for name, value in arguments.items()}
+        request, owner = self._request_once(context, asked), None if self.declared.key is None else source["_id"]
+        same = (self, *request.fingerprint)
+        pages = _loader(context, ("pages", *same), lambda keys: self._pages(context, request, keys))
+        counts = _loader(context, ("counts", *same), lambda keys: self._counts(context, request, keys))
         return Page(await pages.load(owner), request, lambda: counts.load(owner))
 
     def _request_once(self, context: ReadingContext, arguments: Mapping[str, Any]) -> PageRequest:
-        asked = (self, orjson.dumps(arguments, default=str, option=orjson.OPT_SORT_KEYS))
+        asked = ("request", self, orjson.dumps(arguments, default=str, option=orjson.OPT_SORT_KEYS))
         if asked not in context.loaders:
             context.loaders[asked] = self.request(context, arguments)
         return context.loaders[asked]
@@ -168,7 +169,8 @@ class ReadsList(Reads):
             if self.declared.key is None:
                 return [await snapshot.scalar(frame.count(request, at_most))] * len(keys)
             key = cast("Key", key_of(self.declared.key))
-            found = {owner: number for owner, number in await snapshot.rows(frame.counts(key, request, at_most), keys=keys)}
+            rows = await snapshot.rows(frame.counts(key, request, at_most), keys=keys)
+        found: dict[UUID, int] = dict(tuple(each) for each in rows)
         return [found[each] for each in keys]
 
 
@@ -182,7 +184,7 @@ class ReadsNode(Reads):
     def targets(self) -> tuple[Readable, ...]:
         return ()
 
-    async def resolve_async(self, next_: Any, source: Any, info: Any, **arguments: Any) -> Row | None:
+    async def resolve_async(self, next_: Any, source: Any, info: Any, **arguments: Any) -> Any:
         return await load_node(info.context, arguments["id"])
 
 
@@ -197,7 +199,7 @@ class ReadsNodes(ReadsNode):
         if len(ids) > NODES_MAX:
             raise BadUserInput(f"ids takes at most {NODES_MAX}.")
 
-    async def resolve_async(self, next_: Any, source: Any, info: Any, **arguments: Any) -> list[Awaitable[Row | None]]:
+    async def resolve_async(self, next_: Any, source: Any, info: Any, **arguments: Any) -> Any:
         self.check(arguments["ids"])
         return [load_node(info.context, each) for each in arguments["ids"]]
 
@@ -226,7 +228,7 @@ class ReadsFigure(Reads):
     async def resolve_async(self, next_: Any, source: Any, info: Any, **arguments: Any) -> Any:
         context: ReadingContext = info.context
         context.actor.require(self.target.permission)
-        values = {f"argument_{name}": None for name in self.target.arguments}
+        values: dict[str, Any] = {f"argument_{name}": None for name in self.target.arguments}
         for name, value in arguments.items():
             node = self.target.arguments[name].node
             values[f"argument_{name}"] = value if node is None or value is None else decode_id(value, node) or NOBODY
@@ -253,8 +255,8 @@ class Page:
     def page_info(self) -> Row:
         request, nodes = self._request, self.nodes
         return {
-            "has_next_page": request.before is not None or not request.backward and self._has_more,
-            "has_previous_page": request.after is not None or request.backward and self._has_more,
+            "has_next_page": request.before is not None or (self._has_more and not request.backward),
+            "has_previous_page": request.after is not None or (self._has_more and request.backward),
             "start_cursor": self._cursor(nodes[0]) if nodes else None,
             "end_cursor": self._cursor(nodes[-1]) if nodes else None,
         }
@@ -296,13 +298,16 @@ async def load_node(context: ReadingContext, global_id: str) -> Row | None:
     return await load_by_id(context, readable, found[1])
 
 
-async def matching_ids(snapshot: Snapshot, node_type: type, row_ids: Sequence[UUID], asked: object = None) -> set[UUID]:
+async def matching_ids(
+    snapshot: Snapshot, node_type: type, row_ids: Sequence[UUID], asked: object = None
+) -> set[UUID]:
     """Which of these rows the actor sees and a filter input lets through: for live events. Raises BadUserInput."""
     readable, tree = readable_of(node_type), as_tree(asked) or {}
     conditions.check_filter(readable, tree)
     frame = frame_of(readable)
     condition = conditions.filter_condition(readable, tree, frame.alias, bind_value)
-    return set(await snapshot.scalars(frame.by_ids().where(condition).with_only_columns(frame.alias.c.id), keys=row_ids))
+    statement = frame.by_ids().where(condition).with_only_columns(frame.alias.c.id)
+    return set(await snapshot.scalars(statement, keys=row_ids))
 
 
 def list_arguments(readable: Readable) -> list[StrawberryArgument]:
@@ -316,7 +321,7 @@ def list_arguments(readable: Readable) -> list[StrawberryArgument]:
         _argument("before", str | None, "A cursor of this list: only what precedes it."),
     ]  # fmt: skip
     if readable.filters:
-        found.append(_argument("filter", filter_input(readable.type) | None, "Which items to list."))
+        found.append(_argument("filter", filter_input(readable.python_type) | None, "Which items to list."))
     if readable.orders:
         orders = list[order_input(readable)] | None
         found.append(_argument("order_by", orders, "In which order, by at most 3 keys; the id is always the last one."))
@@ -332,14 +337,18 @@ def _figure_argument(name: str, argument: Argument) -> StrawberryArgument:
     return _argument(name, annotation if argument.is_required else annotation | None, argument.description)
 
 
-def _loader(context: ReadingContext, key: Any, load: Callable[[list[Any]], Awaitable[list[Any]]]) -> DataLoader[Any, Any]:
+def _loader(
+    context: ReadingContext, key: Any, load: Callable[[list[Any]], Awaitable[list[Any]]]
+) -> DataLoader[Any, Any]:
     found = context.loaders.get(key)
     if found is None:
         found = context.loaders[key] = DataLoader(load_fn=load, max_batch_size=BATCH_SIZE_MAX)
     return found
 
 
-async def _grouped(context: ReadingContext, readable: Readable, statement: Any, keys: Sequence[Any]) -> dict[Any, list[Row]]:
+async def _grouped(
+    context: ReadingContext, readable: Readable, statement: Any, keys: Sequence[Any]
+) -> dict[Any, list[Row]]:
     frame = frame_of(readable)
     groups: dict[Any, list[Row]] = {each: [] for each in keys}
     async with context.snapshot() as snapshot:

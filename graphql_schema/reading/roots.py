@@ -12,4 +12,4 @@ class NodeQueries:
     """Any row by its global id."""
 
     node: Node | None = node("The row with this global id; null for what is unknown or not yours to see.")
-    nodes: list[Node | None] = nodes("The rows with these global ids, in the order asked; null for each that is not found.")
+    nodes: list[Node | None] = nodes("The rows with these global ids, in the order asked; null where nothing is found.")

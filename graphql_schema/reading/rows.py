@@ -124,12 +124,13 @@ class Frame:
         """How many rows the whole list has, counted up to a bound."""
         return select(func.count()).select_from(self._counted(request, at_most).subquery())
 
-    def counts(self, key: Key, request: PageRequest, at_most: int) -> Select[Any]:
+    def counts(self, key: Key, request: PageRequest, at_most: int) -> Select[Any, int]:
         """The same for each owner among the parameter `keys`: owner, number."""
         owners = _owners()
         mine = moved(key.column, self.readable.source, self.alias) == owners.c.key
         rows = self._counted(request, at_most).where(mine).correlate(owners).lateral("item")
-        return select(owners.c.key, func.count(rows.c.one)).select_from(owners.outerjoin(rows, true())).group_by(owners.c.key)
+        counted = select(owners.c.key, func.count(rows.c.one))
+        return counted.select_from(owners.outerjoin(rows, true())).group_by(owners.c.key)
 
     def _counted(self, request: PageRequest, at_most: int) -> Select[Any]:
         matches = conditions.filter_condition(self.readable, request.filter, self.alias, bind_value)
@@ -186,10 +187,12 @@ def _keys(readable: Readable, alias: FromClause) -> Iterator[tuple[str, ColumnEl
     for each in readable.orders:
         yield f"_{each.column.name}", moved(each.column, readable.source, alias)
     for graphql_field, declared in readable.declared():
-        if isinstance(declared, ToOne) and isinstance(declared.key, Through):
-            yield key_label(graphql_field.python_name, declared), through_expression(declared.key, alias, alias.c.id)
-        elif isinstance(declared, ToOne):
-            yield key_label(graphql_field.python_name, declared), moved(declared.key, readable.source, alias)
+        if isinstance(declared, ToOne):
+            key, label = declared.key, key_label(graphql_field.python_name, declared)
+            if isinstance(key, Through):
+                yield label, through_expression(key, alias, alias.c.id)
+            else:
+                yield label, moved(key, readable.source, alias)
 
 
 def key_label(field: str, declared: ToOne) -> str:

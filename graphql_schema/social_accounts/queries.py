@@ -16,6 +16,6 @@ class SocialAccountQueries:
     """The account register."""
 
     social_accounts: Connection[SocialAccount] = connection(
-        description="The accounts that the caller may see: all, or those of own departments. Needs social_accounts:read.",
+        description="The accounts that the caller sees: all, or those of own departments. Needs social_accounts:read.",
         newest_first=A.created_at,
     )

@@ -64,7 +64,7 @@ class Department(Node):
     is_internal: bool = column(D.is_internal, "Whether it serves colleagues only, never citizens.")
     can_direct: bool = column(D.can_direct, "Whether it may direct conversations that other departments answer.")
     is_coordination_desk: bool = column(
-        D.is_coordination_desk, "Whether it is the coordination desk, which takes what nobody else does. Exactly one is."
+        D.is_coordination_desk, "Whether it is the coordination desk, which takes what nobody else does. One is."
     )
     created_at: datetime = column(D.created_at, "When it was added.")
     version: int = column(D.version, "Rises with every change; send it back as expectedVersion.")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
 """What conversations do when something happened elsewhere: events in, work due, figures from the networks."""
 
+import contextlib
 from datetime import timedelta
 
 from services.conversations import commands
@@ -57,10 +58,8 @@ async def no_response(runtime: Runtime, ticket: Ticket) -> None:
     """Close a conversation in which the citizen never answered our question. One that moved on stays as it is."""
     actor = Actor.system(ticket.tenant_id, ticket.id)
     async with runtime.database.unit_of_work(actor) as uow:
-        try:
+        with contextlib.suppress(InvalidState):
             await commands.close_without_response(uow, conversation_id=ticket.subject_id)
-        except InvalidState:
-            pass
         await jobs.finish(uow, ticket)
 
 
@@ -90,5 +89,3 @@ def _counts(samples: list[Sample]) -> dict[str, dict[str, int]]:
     for sample in samples:
         counts.setdefault(sample.remote_id, {})[sample.name] = sample.value
     return counts
-
-

@@ -190,7 +190,9 @@ class RoutingDecision(TenantOwned, table=True):
     """Why a conversation went where it went: the inputs, the rule that matched, and those passed over."""
 
     __tablename__ = "routing_decision"
-    __table_args__: ClassVar[Any] = constraints(Index("ix_routing_decision_conversation_id", "tenant_id", "conversation_id"))
+    __table_args__: ClassVar[Any] = constraints(
+        Index("ix_routing_decision_conversation_id", "tenant_id", "conversation_id")
+    )
     __not_personal__: ClassVar = frozenset({"why"})
 
     conversation_id: UUID = tenant_reference("conversation")
@@ -299,7 +301,9 @@ class Closing(TenantOwned, table=True):
     """One closing of a conversation: its outcome and the closing text. Segments are computed from it too."""
 
     __tablename__ = "closing"
-    __table_args__: ClassVar[Any] = constraints(Index("ix_closing_conversation_id", "tenant_id", "conversation_id", "at"))
+    __table_args__: ClassVar[Any] = constraints(
+        Index("ix_closing_conversation_id", "tenant_id", "conversation_id", "at")
+    )
 
     conversation_id: UUID = tenant_reference("conversation")
     at: datetime = instant()

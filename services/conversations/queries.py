@@ -47,9 +47,7 @@ def _reached(permission: Permission) -> ColumnElement[bool]:
         col(CategoryDepartment.department_id) == any_(departments),
         or_(
             col(CategoryDepartment.is_responsible),
-            and_(
-                col(CategoryDepartment.can_view), col(CategoryDepartment.category_id).not_in(CONFIDENTIAL_CATEGORIES)
-            ),
+            and_(col(CategoryDepartment.can_view), col(CategoryDepartment.category_id).not_in(CONFIDENTIAL_CATEGORIES)),
         ),
     )
     takes_part = exists().where(
@@ -110,9 +108,7 @@ DELIVERY_IS_VISIBLE = deliveries.is_one_of(
 
 async def visible_conversation(snapshot: Snapshot, conversation_id: UUID) -> Conversation:
     """A conversation that the actor may see. Unknown, foreign and invisible ones are all NOT_FOUND."""
-    return await snapshot.one(
-        owned(Conversation, col(Conversation.id) == conversation_id, CONVERSATION_IS_VISIBLE)
-    )
+    return await snapshot.one(owned(Conversation, col(Conversation.id) == conversation_id, CONVERSATION_IS_VISIBLE))
 
 
 async def conversation_for_update(snapshot: Snapshot, conversation_id: UUID) -> Conversation:
@@ -240,9 +236,10 @@ async def held_count(snapshot: Snapshot, membership_id: UUID) -> int:
     )
 
 
-def waits() -> Select[Any]:
+def waits() -> Select[*tuple[Any, ...]]:
     """Every wait of the organization with what it is counted by: opened_at, closed_at, outcome, is_dismissal_confirmed,
-    department_id, social_account_id. For figures; it shows no words and no people."""
+    department_id, social_account_id. For figures; it shows no words and no people.
+    """
     return select(
         col(WaitingSegment.opened_at),
         col(WaitingSegment.closed_at),
@@ -260,9 +257,10 @@ def waits() -> Select[Any]:
     ).where(col(WaitingSegment.tenant_id) == ACTOR.tenant)  # fmt: skip
 
 
-def said() -> Select[Any]:
+def said() -> Select[*tuple[Any, ...]]:
     """Every outbound item that counts, once: published_at, outbound_kind, department_id (null without a conversation),
-    social_account_id. Of several replies in one conversation and wait the first counts."""
+    social_account_id. Of several replies in one conversation and wait the first counts.
+    """
     wait = (
         select(col(WaitingSegment.id))
         .where(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""Acts on deliveries. PUBLISHING is committed before the first byte leaves; an unknown outcome is never retried blindly.
+"""Acts on deliveries. PUBLISHING is committed before the first byte; an unknown outcome is never retried blindly.
 
 Who records an outcome must hold the fence of the attempt: a worker that was away too long is refused, and what it
 knew is found out again by looking at the network.
@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
-
-from sqlmodel import col
 
 from services.deliveries import queries, rules
 from services.deliveries.events import (
@@ -29,7 +27,6 @@ from services.kernel import identifiers, jobs
 from services.kernel.access import Permission
 from services.kernel.database import UnitOfWork
 from services.kernel.errors import Required, TooLong
-from services.kernel.isolation import owned
 from services.social_accounts import queries as accounts
 from services.social_accounts.networks import connector_for
 from services.social_accounts.networks.interface import (
@@ -99,7 +96,11 @@ async def schedule(
     target = ReplyTarget.from_json(reply_to) if reply_to else None
     draft = Draft(delivery.id, publish, text, uow.now, target, (language,) if language else ())
     prepared = _prepared(account.network, draft, Account(str(account.id), "", account.remote_id or "", account.handle))
-    delivery.prepared, delivery.send_key, delivery.remote_id = prepared.to_bytes(), prepared.send_key, prepared.remote_id
+    delivery.prepared, delivery.send_key, delivery.remote_id = (
+        prepared.to_bytes(),
+        prepared.send_key,
+        prepared.remote_id,
+    )
     uow.add(delivery)
     await jobs.schedule(uow, SEND, delivery.id)
     uow.emit(DeliveryScheduled(delivery_id=delivery.id))
@@ -111,6 +112,7 @@ async def begin(uow: UnitOfWork, *, delivery_id: UUID, check_schedule: Sequence[
     uow.actor.require(Permission.BELFRY_WORK)
     row = await queries.delivery_for_update(uow, delivery_id)
     if row.state is DeliveryState.PUBLISHING:
+        await _outcome(uow, row, AttemptOutcome.UNKNOWN, "CRASHED")
         row.fence += 1
         await _unconfirmed(uow, row, "CRASHED", check_schedule)
         return None
@@ -144,19 +146,19 @@ async def record_sent(uow: UnitOfWork, attempt: Attempt, sent: Sent) -> bool:
     row = await _current(uow, attempt)
     if row is None:
         return False
-    await _outcome(uow, attempt, AttemptOutcome.ACCEPTED, sent.remote_id)
+    await _outcome(uow, row, AttemptOutcome.ACCEPTED, sent.remote_id)
     _published(uow, row, sent)
     return True
 
 
 async def record_refused(uow: UnitOfWork, attempt: Attempt, code: str) -> bool:
-    """The network refused it in a documented way: it is certainly not there, and trying again would not help."""
+    """The network refused it in a documented way: trying again would not help."""
     uow.actor.require(Permission.BELFRY_WORK)
     row = await _current(uow, attempt)
     if row is None:
         return False
-    await _outcome(uow, attempt, AttemptOutcome.REFUSED, code)
-    _failed(uow, row, code)
+    await _outcome(uow, row, AttemptOutcome.REFUSED, code)
+    await _given_up(uow, row, code)
     return True
 
 
@@ -166,9 +168,9 @@ async def record_not_sent(uow: UnitOfWork, attempt: Attempt, code: str, retry_af
     row = await _current(uow, attempt)
     if row is None:
         return False
-    await _outcome(uow, attempt, AttemptOutcome.NOT_SENT, code)
+    await _outcome(uow, row, AttemptOutcome.NOT_SENT, code)
     if row.attempts >= rules.ATTEMPTS_MAX:
-        _failed(uow, row, code)
+        await _given_up(uow, row, code)
         return True
     _move(uow, row, DeliveryState.SCHEDULED)
     row.error = code
@@ -182,7 +184,7 @@ async def record_unknown(uow: UnitOfWork, attempt: Attempt, code: str, check_sch
     row = await _current(uow, attempt)
     if row is None:
         return False
-    await _outcome(uow, attempt, AttemptOutcome.UNKNOWN, code)
+    await _outcome(uow, row, AttemptOutcome.UNKNOWN, code)
     await _unconfirmed(uow, row, code, check_schedule)
     return True
 
@@ -212,17 +214,19 @@ async def record_absent(uow: UnitOfWork, attempt: Attempt, found: NotFound, chec
     row = await _checked(uow, attempt)
     if row is None:
         return
-    guard = await _guard(uow, row)
-    first_sent_at = row.first_sent_at or attempt.sent_at
-    same_key = rules.may_repeat_same_key(first_sent_at=first_sent_at, now=uow.now, attempts=row.attempts)
-    if guard is SendGuard.CLIENT_ID and found.exact and same_key:
-        await _again(uow, row)
-        return
-    proven = rules.absence_is_proven(rules.Absence(row.absent_since), sent_at=attempt.sent_at, now=uow.now)
-    if proven and row.resends < rules.RESENDS_MAX:
-        row.resends += 1
-        await _again(uow, row)
-        return
+    if (closed := await _closed_gate(uow, row)) is None:
+        guard = await _guard(uow, row)
+        first_sent_at = row.first_sent_at or attempt.sent_at
+        same_key = rules.may_repeat_same_key(first_sent_at=first_sent_at, now=uow.now, attempts=row.attempts)
+        if guard is SendGuard.CLIENT_ID and found.exact and same_key:
+            await _again(uow, row)
+            return
+        proven = rules.absence_is_proven(rules.Absence(row.absent_since), sent_at=attempt.sent_at, now=uow.now)
+        if proven and row.resends < rules.RESENDS_MAX:
+            row.resends += 1
+            await _again(uow, row)
+            return
+    row.error = closed or row.error
     row.absent_since = row.absent_since or uow.now
     await _look_again(uow, row, check_schedule)
 
@@ -313,22 +317,17 @@ async def _current(uow: UnitOfWork, attempt: Attempt) -> Delivery | None:
 
 async def _checked(uow: UnitOfWork, attempt: Attempt) -> Delivery | None:
     row = await queries.delivery_for_update(uow, attempt.delivery_id)
-    if row.state is not DeliveryState.UNCONFIRMED or row.fence != attempt.fence:
+    # It is no longer being looked into when its deletion was seen meanwhile: that must not be published again.
+    if row.verification is not Verification.CHECKING or row.fence != attempt.fence:
         return None
     row.checks += 1
     return row
 
 
-async def _outcome(uow: UnitOfWork, attempt: Attempt, outcome: AttemptOutcome, evidence: str) -> None:
-    row = await uow.one_or_none(
-        owned(
-            DeliveryAttempt,
-            col(DeliveryAttempt.delivery_id) == attempt.delivery_id,
-            col(DeliveryAttempt.fence) == attempt.fence,
-        )
-    )
-    if row is not None:
-        row.outcome, row.evidence = outcome, evidence
+async def _outcome(uow: UnitOfWork, row: Delivery, outcome: AttemptOutcome, evidence: str) -> None:
+    latest = await queries.attempt(uow, row.id, row.fence)
+    if latest is not None:
+        latest.outcome, latest.evidence = outcome, evidence
 
 
 def _move(uow: UnitOfWork, row: Delivery, after: DeliveryState) -> None:
@@ -344,10 +343,15 @@ def _published(uow: UnitOfWork, row: Delivery, sent: Sent) -> None:
     uow.emit(DeliveryPublished(delivery_id=row.id))
 
 
-def _failed(uow: UnitOfWork, row: Delivery, code: str) -> None:
-    _move(uow, row, DeliveryState.FAILED)
+async def _given_up(uow: UnitOfWork, row: Delivery, code: str) -> None:
     row.error = code
-    uow.emit(DeliveryFailed(delivery_id=row.id, error=code))
+    if await queries.may_have_arrived(uow, row.id):
+        # The last try failed, but an earlier one may be shown late: only a person can say that nothing is there.
+        _move(uow, row, DeliveryState.UNCONFIRMED)
+        _needs_decision(uow, row)
+    else:
+        _move(uow, row, DeliveryState.FAILED)
+        uow.emit(DeliveryFailed(delivery_id=row.id, error=code))
 
 
 async def _unconfirmed(uow: UnitOfWork, row: Delivery, code: str, check_schedule: Sequence[int]) -> None:

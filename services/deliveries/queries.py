@@ -8,13 +8,13 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select
 from sqlmodel import col
 
-from services.deliveries.models import Delivery
-from services.deliveries.rules import UNDECIDED, DeliveryState
+from services.deliveries.models import Delivery, DeliveryAttempt
+from services.deliveries.rules import UNDECIDED, AttemptOutcome, DeliveryState
 from services.kernel.database import Snapshot
 from services.kernel.isolation import owned
 
 
-def is_one_of(delivery_ids: Select[tuple[UUID]]) -> ColumnElement[bool]:
+def is_one_of(delivery_ids: Select[UUID]) -> ColumnElement[bool]:
     """The predicate by which a higher domain says which deliveries belong to what the actor may see."""
     return col(Delivery.id).in_(delivery_ids)
 
@@ -29,11 +29,36 @@ async def delivery_for_update(snapshot: Snapshot, delivery_id: UUID) -> Delivery
     return await snapshot.one(owned(Delivery, col(Delivery.id) == delivery_id).with_for_update())
 
 
+async def attempt(snapshot: Snapshot, delivery_id: UUID, fence: int) -> DeliveryAttempt | None:
+    """The try that was made under a fence."""
+    return await snapshot.one_or_none(
+        owned(
+            DeliveryAttempt,
+            col(DeliveryAttempt.delivery_id) == delivery_id,
+            col(DeliveryAttempt.fence) == fence,
+        )
+    )
+
+
+async def may_have_arrived(snapshot: Snapshot, delivery_id: UUID) -> bool:
+    """Whether some try of this delivery had an outcome that nobody knows."""
+    found = await snapshot.scalars(
+        owned(
+            DeliveryAttempt,
+            col(DeliveryAttempt.delivery_id) == delivery_id,
+            col(DeliveryAttempt.outcome) == AttemptOutcome.UNKNOWN,
+        ).limit(1)
+    )
+    return bool(found)
+
+
 async def by_remote_ids(snapshot: Snapshot, account_id: UUID, remote_ids: Iterable[str]) -> list[Delivery]:
     """Our own deliveries among items that a network shows: echoes of what we sent."""
     return await snapshot.scalars(
         owned(
-            Delivery, col(Delivery.social_account_id) == account_id, col(Delivery.remote_id).in_(sorted(set(remote_ids)))
+            Delivery,
+            col(Delivery.social_account_id) == account_id,
+            col(Delivery.remote_id).in_(sorted(set(remote_ids))),
         )
     )
 

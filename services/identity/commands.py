@@ -22,7 +22,9 @@ async def register_person(directory: Directory, *, name: str, email: str, locale
     return person
 
 
-async def open_door(directory: Directory, kind: DoorKind, key: bytes, *, organization_id: UUID, subject_id: UUID) -> None:
+async def open_door(
+    directory: Directory, kind: DoorKind, key: bytes, *, organization_id: UUID, subject_id: UUID
+) -> None:
     """Let a key lead to a subject of one organization."""
     await directory.add(Door(kind=kind, key=key, organization_id=organization_id, subject_id=subject_id))
 

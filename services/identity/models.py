@@ -76,5 +76,3 @@ class LocalToken(TenantOwned, table=True):
     role: Role = words(Role)
     department_id: UUID | None = tenant_reference("department", default=None)
     expires_at: datetime = instant()
-
-

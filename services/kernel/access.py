@@ -126,7 +126,10 @@ class Actor:
     client_id: UUID | None = None
     grants: tuple[Grant, ...] = ()
     cause: UUID | None = None
-    ranges: dict[Permission, Range] = field(default_factory=dict[Permission, Range], repr=False, compare=False)
+    # Not copied by dataclasses.replace(): a copy with other grants has other ranges.
+    ranges: dict[Permission, Range] = field(
+        init=False, default_factory=dict[Permission, Range], repr=False, compare=False
+    )
 
     @classmethod
     def system(cls, tenant_id: UUID, cause: UUID | None = None) -> "Actor":

@@ -61,7 +61,7 @@ class Vault:
         """The secret. Raises CannotOpen for a swapped, changed or foreign value."""
         try:
             return self._cipher(sealed.key_id, place).decrypt(sealed.nonce, sealed.ciphertext, place.bound())
-        except (InvalidTag, KeyError) as error:
+        except (InvalidTag, KeyError, ValueError) as error:  # ValueError: a nonce of another length
             raise CannotOpen from error
 
     def derive(self, purpose: str, context: bytes = b"") -> bytes:

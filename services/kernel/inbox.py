@@ -39,5 +39,7 @@ async def first_time(uow: "UnitOfWork", event_id: UUID, handler: str) -> bool:
 async def forget(uow: "UnitOfWork") -> None:
     """Drop rows of facts that the outbox no longer holds: they cannot come again."""
     await uow.write(
-        delete(InboxEntry).where(col(InboxEntry.tenant_id) == uow.tenant_id, col(InboxEntry.created_at) < uow.now - KEPT)
+        delete(InboxEntry).where(
+            col(InboxEntry.tenant_id) == uow.tenant_id, col(InboxEntry.created_at) < uow.now - KEPT
+        )
     )

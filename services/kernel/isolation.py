@@ -258,7 +258,7 @@ ACTOR = ActorParameters()
 def actor_values(actor: Actor) -> dict[str, Any]:
     """A value for every parameter that a predicate over `ACTOR` may hold."""
     values: dict[str, Any] = {"actor_tenant": actor.tenant_id, "actor_membership": actor.membership_id}
-    values["actor_sees_small_numbers"] = actor.kind is ActorKind.SYSTEM or set(actor.roles) != {Role.VIEWER}
+    values["actor_sees_small_numbers"] = actor.kind is ActorKind.SYSTEM or bool(set(actor.roles) - {Role.VIEWER})
     for permission in Permission:
         reach, name = actor.range_of(permission), f"actor_{permission.name.lower()}"
         values[f"{name}_everywhere"] = reach.everywhere

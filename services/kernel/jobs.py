@@ -143,7 +143,9 @@ async def finish(uow: "UnitOfWork", ticket: Ticket) -> None:
     done = delete(Job).where(*_held(uow, ticket), col(Job.again_at).is_(None))
     if (await uow.write(done)).rowcount:
         return
-    await _hold(uow, ticket, due_at=Job.again_at, again_at=None, lease_until=None, rung_until=None, attempts=0, error=None)
+    await _hold(
+        uow, ticket, due_at=Job.again_at, again_at=None, lease_until=None, rung_until=None, attempts=0, error=None
+    )
     uow.rings = True
 
 

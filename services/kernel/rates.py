@@ -73,7 +73,9 @@ class RateCounter:
         key = f"{KEY_PREFIX}:{limit.name}:{self._hashed(subject)}"
         if self._seconds() >= self._away_until:
             try:
-                return _verdict(int(await self._script(keys=[key], args=[limit.count_max, limit.window_seconds * 1000])))
+                return _verdict(
+                    int(await self._script(keys=[key], args=[limit.count_max, limit.window_seconds * 1000]))
+                )
             except (RedisError, OSError, TimeoutError) as error:
                 self._away_until = self._seconds() + AWAY_SECONDS
                 log.warning("rates_counted_locally", error=type(error).__name__)

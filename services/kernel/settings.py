@@ -12,6 +12,7 @@ from typing import Annotated, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 KEY_BYTES = 32
 HOST_AND_PORT = re.compile(r"^[^\s:/]+:\d{1,5}$|^\[[0-9a-fA-F:]+\]:\d{1,5}$")
@@ -28,14 +29,17 @@ class Environment(StrEnum):
 class Settings(BaseSettings):
     """What an installation decides. Unknown names are ignored; a wrong value stops the start with its name."""
 
-    model_config = SettingsConfigDict(env_prefix="BELFRY_", frozen=True, extra="ignore")
+    # URLs hold passwords: neither an error nor a printed Settings may show them.
+    model_config = SettingsConfigDict(env_prefix="BELFRY_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
     environment: Environment = Environment.PRODUCTION
-    database_url: str = Field(description="PostgreSQL 18 as belfry_app, postgresql+asyncpg://…")
-    owner_database_url: str | None = Field(default=None, description="The same as belfry_owner; migrations only.")
-    relay_database_url: str | None = Field(default=None, description="The same as belfry_relay.")
-    auditor_database_url: str | None = Field(default=None, description="The same as belfry_auditor.")
-    valkey_url: str = Field(description="Valkey 9: redis:// or unix://")
+    database_url: str = Field(repr=False, description="PostgreSQL 18 as belfry_app, postgresql+asyncpg://…")
+    owner_database_url: str | None = Field(
+        default=None, repr=False, description="The same as belfry_owner; migrations only."
+    )
+    relay_database_url: str | None = Field(default=None, repr=False, description="The same as belfry_relay.")
+    auditor_database_url: str | None = Field(default=None, repr=False, description="The same as belfry_auditor.")
+    valkey_url: str = Field(repr=False, description="Valkey 9: redis:// or unix://")
     key: SecretStr | None = Field(default=None, description="The key-encryption key, 32 bytes in base64.")
     key_file: Path | None = Field(default=None, description="A file that holds it.")
     public_url: str = "http://127.0.0.1:8000"
@@ -68,7 +72,10 @@ class Settings(BaseSettings):
     def _asyncpg(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        url = make_url(value)
+        try:
+            url = make_url(value)
+        except (ArgumentError, ValueError):
+            raise ValueError("is not a URL") from None
         if not url.drivername.startswith("postgres"):
             raise ValueError("must be a postgresql:// URL")
         return url.set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)

@@ -72,9 +72,7 @@ async def register(
     if await queries.is_registered(uow, network, handle):
         raise Taken("This account is in the register already.", field=("handle",))
     uow.add(account)
-    uow.emit(
-        SocialAccountRegistered(social_account_id=account.id, network=network, owner_department_id=department.id)
-    )
+    uow.emit(SocialAccountRegistered(social_account_id=account.id, network=network, owner_department_id=department.id))
     return account
 
 
@@ -204,7 +202,9 @@ async def _seal(uow: UnitOfWork, vault: Vault, account_id: UUID, grant: AccountG
         owned(AccountCredential, col(AccountCredential.social_account_id) == account_id).with_for_update()
     )
     if credential is None:
-        credential = AccountCredential(tenant_id=uow.tenant_id, social_account_id=account_id)
+        credential = AccountCredential(
+            tenant_id=uow.tenant_id, social_account_id=account_id, key_id="", nonce=b"", ciphertext=b""
+        )
         uow.add(credential)
     sealed = vault.seal(to_json(dict(grant.credentials)), queries.place_of(credential))
     credential.key_id, credential.nonce, credential.ciphertext = sealed.key_id, sealed.nonce, sealed.ciphertext

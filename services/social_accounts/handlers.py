@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""What Belfry does with accounts by itself: sign them in, poll them, measure them. Calls happen between transactions."""
+"""What Belfry does with accounts by itself: sign in, poll, measure. Calls happen between transactions."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -33,7 +33,7 @@ from services.social_accounts.rules import SECRET_LENGTH_MAX, URL_LENGTH_MAX, Co
 PAGE_LIMIT = 100
 PAGES_PER_POLL = 5
 RHYTHM_SECONDS = 30
-"""The rhythm for which capabilities state their streams; BELFRY_POLL_SECONDS stretches or shortens all of them alike."""
+"""The rhythm for which capabilities state their streams; BELFRY_POLL_SECONDS stretches all of them alike."""
 
 log = structlog.get_logger()
 
@@ -50,7 +50,9 @@ async def connect(
     if not identifier.strip() or not 0 < len(secret) <= SECRET_LENGTH_MAX:
         raise Invalid("Give the identifier and the secret of the account.", field=("secret",))
     connector = _connector(network)
-    given = ConnectInput(base_url=server_url.rstrip("/"), identifier=identifier.strip().removeprefix("@"), secret=secret)
+    given = ConnectInput(
+        base_url=server_url.rstrip("/"), identifier=identifier.strip().removeprefix("@"), secret=secret
+    )
     try:
         grant = await connector.finish_auth(given, Reach(runtime.outbound, runtime.clock))
     except Rejected as error:
@@ -58,7 +60,9 @@ async def connect(
     except (AuthRevoked, Blocked) as error:
         raise PlatformRejected("The network does not accept this identifier and secret.", field=("secret",)) from error
     except NetworkError as error:
-        raise PlatformUnavailable(f"The server did not answer as expected ({error.code}).", field=("serverUrl",)) from error
+        raise PlatformUnavailable(
+            f"The server did not answer as expected ({error.code}).", field=("serverUrl",)
+        ) from error
     async with runtime.database.unit_of_work(actor) as uow:
         await commands.connect(uow, runtime.vault, account_id=account_id, server_url=grant.base_url, grant=grant)
     return account_id

@@ -139,7 +139,7 @@ async def preference(snapshot: Snapshot) -> dict[UUID, tuple[bool, datetime, UUI
     return {row.id: (row.purpose is not Purpose.SERVICE, row.created_at, row.id) for row in rows}
 
 
-def owners() -> Select[tuple[UUID, UUID]]:
+def owners() -> Select[UUID, UUID]:
     """Which department answers for which account: (id, owner_department_id), for figures about what was published."""
     return select(col(SocialAccount.id), col(SocialAccount.owner_department_id)).where(
         col(SocialAccount.tenant_id) == ACTOR.tenant

@@ -71,7 +71,9 @@ async def add_member(uow: UnitOfWork, *, person_id: UUID, name: str) -> Membersh
     return membership
 
 
-async def grant_role(uow: UnitOfWork, *, membership_id: UUID, role: Role, department_id: UUID | None = None) -> RoleGrant:
+async def grant_role(
+    uow: UnitOfWork, *, membership_id: UUID, role: Role, department_id: UUID | None = None
+) -> RoleGrant:
     """Give a member a role, in one department and those below it, or everywhere."""
     uow.actor.require(Permission.ORGANIZATION_FOUND)
     grant = RoleGrant(tenant_id=uow.tenant_id, membership_id=membership_id, role=role, department_id=department_id)

@@ -6,17 +6,17 @@ out), `argument_department_id`, `argument_social_account_id`, and for a series `
 `argument_time_zone`. A period counts what began in it; `as_of` is the instant at which it was counted.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
+    DOUBLE_PRECISION,
     BindParameter,
     ColumnElement,
-    DOUBLE_PRECISION,
     DateTime,
     FromClause,
     Integer,
     Interval,
-    Lateral,
     Numeric,
     Select,
     Subquery,
@@ -35,6 +35,7 @@ from sqlalchemy import (
     select,
     true,
 )
+from sqlalchemy.sql.selectable import LateralFromClause
 from sqlalchemy.types import TypeEngine
 
 from services.conversations import queries as conversations
@@ -101,7 +102,7 @@ def _share(numerator: ColumnElement[int], denominator: ColumnElement[int]) -> Co
     return func.round(cast(numerator, Numeric()) / func.nullif(denominator, 0), 4, type_=Numeric())
 
 
-def _counted_waits(period: Subquery) -> Lateral:
+def _counted_waits(period: Subquery) -> LateralFromClause:
     """The waits of a period: seconds, whether answered (an event), and whether they count at all."""
     waits = conversations.waits().subquery("wait")
     outcome = waits.c.outcome
@@ -127,7 +128,7 @@ def _counted_waits(period: Subquery) -> Lateral:
     )
 
 
-def _response_totals(period: Subquery) -> Lateral:
+def _response_totals(period: Subquery) -> LateralFromClause:
     waits = _counted_waits(period)
     answered, counts = waits.c.answered, ~waits.c.excluded
     bounds = (0, *BUCKET_SECONDS)
@@ -146,7 +147,7 @@ def _response_totals(period: Subquery) -> Lateral:
     return select(*columns).select_from(waits).correlate(period).lateral("totals")
 
 
-def _censored(period: Subquery) -> Lateral:
+def _censored(period: Subquery) -> LateralFromClause:
     """Kaplan and Meier's estimate over the waits of a period; logarithms turn its product into a running sum."""
     waits = _counted_waits(period)
     closed_unanswered = and_(~waits.c.answered, ~waits.c.running)
@@ -168,18 +169,24 @@ def _censored(period: Subquery) -> Lateral:
     all_gone = at_time.c.answered == at_time.c.at_risk
     left = 1 - cast(at_time.c.answered, DOUBLE_PRECISION()) / at_time.c.at_risk
     log_left = case((all_gone, 0.0), else_=func.ln(case((all_gone, 1.0), else_=left)))
-    survival = select(
-        at_time.c.time,
-        at_time.c.answered,
-        case(
-            (func.bool_or(all_gone).over(order_by=at_time.c.time), 0.0),
-            else_=func.exp(func.sum(log_left).over(order_by=at_time.c.time)),
-        ).label("left"),
-    ).correlate(period).lateral("survival")
+    survival = (
+        select(
+            at_time.c.time,
+            at_time.c.answered,
+            case(
+                (func.bool_or(all_gone).over(order_by=at_time.c.time), 0.0),
+                else_=func.exp(func.sum(log_left).over(order_by=at_time.c.time)),
+            ).label("left"),
+        )
+        .correlate(period)
+        .lateral("survival")
+    )
     reached = and_(survival.c.answered > 0, survival.c.left <= HALF)
-    return select(
-        func.min(survival.c.time).filter(reached).label("median"), func.max(survival.c.time).label("largest")
-    ).correlate(period).lateral("censored")
+    return (
+        select(func.min(survival.c.time).filter(reached).label("median"), func.max(survival.c.time).label("largest"))
+        .correlate(period)
+        .lateral("censored")
+    )
 
 
 def _response_time(period: Subquery) -> Subquery:
@@ -210,17 +217,15 @@ def _response_time(period: Subquery) -> Subquery:
         _whole(totals.c.running).label("still_waiting_count"),
         shown(_share(totals.c.excluded, totals.c.opened + totals.c.excluded), enough_opened).label("excluded_share"),
     ]
-    for place in range(len(BUCKET_SECONDS) + 1):
-        columns.append(shown(_whole(totals.c[f"bucket_{place}"])).label(f"bucket_{place}"))
+    places = range(len(BUCKET_SECONDS) + 1)
+    columns.extend(shown(_whole(totals.c[f"bucket_{place}"])).label(f"bucket_{place}") for place in places)
     return _joined(columns, period, totals, censored).subquery("response_time")
 
 
 def _outbound_mix(period: Subquery) -> Subquery:
     said, owners = conversations.said().subquery("said"), accounts.owners().subquery("owner")
     department = func.coalesce(said.c.department_id, owners.c.owner_department_id)
-    counts = [
-        func.count().filter(said.c.outbound_kind == kind).label(kind.value.lower()) for kind in OutboundKind
-    ]
+    counts = [func.count().filter(said.c.outbound_kind == kind).label(kind.value.lower()) for kind in OutboundKind]
     totals = (
         select(*counts)
         .select_from(said.join(owners, owners.c.id == said.c.social_account_id))
@@ -241,7 +246,10 @@ def _outbound_mix(period: Subquery) -> Subquery:
         func.now().label("as_of"),
         literal_column(str(DEFINITION_VERSION), Integer()).label("definition_version"),
         _whole(total).label("n"),
-        *(_whole(case((enough, totals.c[kind.value.lower()]))).label(f"{kind.value.lower()}_count") for kind in OutboundKind),
+        *(
+            _whole(case((enough, totals.c[kind.value.lower()]))).label(f"{kind.value.lower()}_count")
+            for kind in OutboundKind
+        ),
         _whole(case((enough, interaction))).label("interaction_numerator"),
         _whole(total).label("denominator"),
         case((enough, _share(interaction, total))).label("interaction_ratio"),
@@ -251,7 +259,7 @@ def _outbound_mix(period: Subquery) -> Subquery:
     return _joined(columns, period, totals).subquery("outbound_mix")
 
 
-def _joined(columns: list[ColumnElement[Any]], period: Subquery, *parts: Lateral) -> Select[Any]:
+def _joined(columns: Sequence[ColumnElement[Any]], period: Subquery, *parts: LateralFromClause) -> Select[Any]:
     joined: FromClause = period
     for part in parts:
         joined = joined.join(part, true())

@@ -74,7 +74,7 @@ async def take_in(uow: UnitOfWork, batch: Batch) -> None:
     openings = [each for each in openings if not _has_conversation(batch, each.external_id)]
     conversations = await threads.open_missing(uow, batch.account_id, batch.network, openings, locked)
     received = await _insert(uow, batch, conversations)
-    changed = _change(uow, batch, conversations)
+    changed = _change(batch, conversations)
     await _adopt_orphans(uow, batch)
     deleted = [item.external_id for item in batch.items.values() if item.deleted_at is not None]
     await social_accounts.erase_bodies(uow, external_ids=deleted)
@@ -115,7 +115,7 @@ async def _contacts(uow: UnitOfWork, batch: Batch) -> None:
             tuple_(col(Contact.server_host), col(Contact.external_id)).in_(keys),
         ).with_only_columns(col(Contact.server_host), col(Contact.external_id), col(Contact.id))
     )
-    batch.contacts = {(host, external_id): contact_id for host, external_id, contact_id in rows}
+    batch.contacts = {(row.server_host, row.external_id): row.id for row in rows}
 
 
 def _these_messages(batch: Batch) -> tuple[ColumnElement[bool], ...]:
@@ -165,9 +165,7 @@ def _openings(batch: Batch) -> list[threads.Opening]:
     return sorted(openings, key=lambda opening: (opening.written_at, opening.external_id))
 
 
-async def _insert(
-    uow: UnitOfWork, batch: Batch, conversations: Mapping[str, UUID]
-) -> list[MessageReceived]:
+async def _insert(uow: UnitOfWork, batch: Batch, conversations: Mapping[str, UUID]) -> list[MessageReceived]:
     """Insert what is new, in one statement. Somebody else's insert of the same item at this moment is a Collision."""
     new = [item for item in batch.items.values() if item.external_id not in batch.stored]
     rows = [_row(uow, batch, item, conversations.get(item.external_id)) for item in new]
@@ -230,7 +228,7 @@ def _outbound_kind(item: Item) -> OutboundKind | None:
     return None if item.parent_is_own else OutboundKind.REPLY
 
 
-def _change(uow: UnitOfWork, batch: Batch, conversations: Mapping[str, UUID]) -> list[MessageChanged]:
+def _change(batch: Batch, conversations: Mapping[str, UUID]) -> list[MessageChanged]:
     """Merge what came in with the rows that exist; give an event for each whose words changed."""
     changed: list[MessageChanged] = []
     for external_id, row in batch.stored.items():
@@ -302,8 +300,8 @@ async def _adopt_orphans(uow: UnitOfWork, batch: Batch) -> None:
         ).with_only_columns(col(Message.external_id), col(Message.conversation_id))
     )
     by_conversation: dict[UUID, list[str]] = defaultdict(list)
-    for external_id, conversation_id in parents:
-        by_conversation[conversation_id].append(external_id)
+    for parent in parents:
+        by_conversation[parent.conversation_id].append(parent.external_id)
     for conversation_id, external_ids in sorted(by_conversation.items()):
         adopted = await uow.write(
             update(Message)
@@ -323,5 +321,3 @@ async def _adopt_orphans(uow: UnitOfWork, batch: Batch) -> None:
 
 def _parents(items: Iterable[Item]) -> set[str]:
     return {item.parent_id for item in items if item.is_own and item.parent_id is not None}
-
-

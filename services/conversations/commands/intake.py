@@ -32,7 +32,7 @@ async def drain(uow: UnitOfWork, *, account_id: UUID) -> bool:
     waiting = await accounts.waiting_raw_events(uow, account_id, limit=BATCH_SIZE_MAX)
     if not waiting:
         return False
-    facts, unreadable = _parse(account.network, account_id, [(each.id, _received(each)) for each in waiting])
+    facts, unreadable = _parse(account.network, [(each.id, _received(each)) for each in waiting])
     facts = await _without_echoes(uow, account_id, [fact for fact in facts if fact.kind in ITEM_KINDS])
     items = merged(_item(fact, account.remote_id) for fact in facts)
     await take_in(uow, Batch(account_id, account.network, items))
@@ -45,9 +45,7 @@ def _received(row: Any) -> Received:
     return Received(str(row.social_account_id), row.kind, row.external_id, row.version, row.occurred_at, row.body)
 
 
-def _parse(
-    network: Network, account_id: UUID, waiting: Sequence[tuple[UUID, Received]]
-) -> tuple[list[Inbound], dict[UUID, str]]:
+def _parse(network: Network, waiting: Sequence[tuple[UUID, Received]]) -> tuple[list[Inbound], dict[UUID, str]]:
     connector = connector_for(network)
     facts: list[Inbound] = []
     unreadable: dict[UUID, str] = {}

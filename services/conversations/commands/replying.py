@@ -96,9 +96,7 @@ async def reply(
     return accepted
 
 
-async def resolve_delivery(
-    uow: UnitOfWork, *, delivery_id: UUID, resolution: Resolution, link: str | None
-) -> UUID:
+async def resolve_delivery(uow: UnitOfWork, *, delivery_id: UUID, resolution: Resolution, link: str | None) -> UUID:
     """Decide what came of a reply that Belfry could not find out."""
     uow.actor.require(Permission.DELIVERY_RESOLVE)
     found = await queries.reply_of_delivery(uow, delivery_id)
@@ -130,9 +128,7 @@ async def record_published(uow: UnitOfWork, *, delivery_id: UUID) -> None:
     await waits.recompute(uow, [row.id], {row.id: await queries.messages_of(uow, row.id)})
     _usual_lease(uow, row, found)
     await _ask_back(uow, row, found, delivery.published_at)
-    uow.emit(
-        ReplyPublished(conversation_id=row.id, reply_id=found.id, message_id=message.id, purpose=found.purpose)
-    )
+    uow.emit(ReplyPublished(conversation_id=row.id, reply_id=found.id, message_id=message.id, purpose=found.purpose))
 
 
 async def record_failed(uow: UnitOfWork, *, delivery_id: UUID, error: str) -> None:
@@ -155,7 +151,9 @@ async def record_counts(uow: UnitOfWork, *, counts: dict[str, dict[str, int]], a
             col(Message.social_account_id) == account_id,
             col(Message.external_id).in_(sorted(counts)),
             col(Message.direction) == Direction.OUTBOUND,
-        ).order_by(col(Message.id)).with_for_update()
+        )
+        .order_by(col(Message.id))
+        .with_for_update()
     )
     for row in rows:
         values = counts[row.external_id or ""]

@@ -35,9 +35,7 @@ async def route_untouched(uow: UnitOfWork, conversations: Sequence[tuple[Convers
         department_id = responsible.get(route.category_id, desk.id) if route.category_id else desk.id
         if row.state is ConversationState.NEW:
             row.state = rules.after(row.state, Trigger.ROUTED)
-            uow.emit(
-                ConversationStateChanged(conversation_id=row.id, before=ConversationState.NEW, after=row.state)
-            )
+            uow.emit(ConversationStateChanged(conversation_id=row.id, before=ConversationState.NEW, after=row.state))
         elif (row.category_id, row.department_id) == (route.category_id, department_id):
             continue
         row.category_id, row.department_id = route.category_id, department_id
@@ -81,9 +79,7 @@ async def categorize(
     responsible = await queries.responsible_department(uow, category_id)
     row.category_id, row.categorized_by = category_id, uow.actor.membership_id
     row.department_id = responsible or row.department_id
-    uow.emit(
-        ConversationCategorized(conversation_id=row.id, category_id=category_id, department_id=row.department_id)
-    )
+    uow.emit(ConversationCategorized(conversation_id=row.id, category_id=category_id, department_id=row.department_id))
     return row
 
 

@@ -97,7 +97,9 @@ async def open_missing(
     return found
 
 
-async def refresh(uow: UnitOfWork, conversation_ids: Iterable[UUID], *, written: Iterable[UUID], account_id: UUID) -> None:
+async def refresh(
+    uow: UnitOfWork, conversation_ids: Iterable[UUID], *, written: Iterable[UUID], account_id: UUID
+) -> None:
     """Bring conversations up to date with their messages: instants, account, route, waits and state."""
     uow.actor.require(Permission.BELFRY_WORK)
     ids = sorted(set(conversation_ids))

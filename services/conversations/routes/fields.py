@@ -16,7 +16,8 @@ from services.social_accounts.networks.webform import TEXT_MAX
 NAME_LENGTH_MAX = 200
 EMAIL_LENGTH_MAX = 254
 EMAIL_LOCAL_LENGTH_MAX = 64
-EMAIL = re.compile(r"[^\s\x00-\x1f\x7f@<>()\[\],;:\\\"]+@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+[^\W_](?:[\w-]{0,61}[^\W_])?")
+LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
+EMAIL = re.compile(rf"[^\s\x00-\x1f\x7f@<>()\[\],;:\\\"]+@(?:{LABEL}\.)+{LABEL}")
 IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{16,200}")
 KEY_FIELD = "Idempotency-Key"
 REPLACEMENT = "\ufffd"
@@ -76,7 +77,7 @@ def _text(values: Mapping[str, Any], words: Words, errors: list[FieldError]) -> 
     if not text:
         errors.append(FieldError("text", Required.code, words.text_missing))
     elif len(text) > TEXT_MAX:
-        message = words.text_too_long.format(actual=len(text), count=TEXT_MAX)
+        message = words.text_too_long.format(actual=words.number(len(text)), count=words.number(TEXT_MAX))
         errors.append(FieldError("text", TooLong.code, message))
     return text
 
@@ -85,7 +86,7 @@ def _name(values: Mapping[str, Any], words: Words, errors: list[FieldError]) -> 
     name = _string(values, "name", words, errors) or ""
     name = " ".join("".join(letter for letter in _readable(name) if letter not in REORDERING).split())
     if len(name) > NAME_LENGTH_MAX:
-        errors.append(FieldError("name", TooLong.code, words.name_too_long.format(count=NAME_LENGTH_MAX)))
+        errors.append(FieldError("name", TooLong.code, words.name_too_long.format(count=words.number(NAME_LENGTH_MAX))))
     return name or None
 
 

@@ -31,7 +31,8 @@ HTML = "text/html"
 
 def media_type(request: Request) -> str:
     """How the body is declared. Raises Refused for anything but JSON and forms, in UTF-8 and as they are."""
-    name, *parameters = (part.strip() for part in request.headers.get("content-type", "").lower().split(";"))
+    name = declared_type(request)
+    parameters = [part.strip() for part in request.headers.get("content-type", "").lower().split(";")[1:]]
     charsets = [value.strip('" ') for key, _, value in (each.partition("=") for each in parameters) if key == "charset"]
     encoded = request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity")
     if name not in (JSON, FORM) or any(charset not in ("utf-8", "utf8") for charset in charsets) or encoded:
@@ -39,9 +40,14 @@ def media_type(request: Request) -> str:
     return name
 
 
-async def fields(request: Request, words: Words) -> dict[str, Any]:
-    """The fields of the body. Raises Refused for a body that is too large or too slow, NotUsable for an unreadable one."""
-    media = media_type(request)
+def declared_type(request: Request) -> str:
+    """The bare media type of the body, lower case; empty when none is declared."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def body_fields(request: Request, words: Words) -> dict[str, Any]:
+    """The fields of the body. Raises Refused when it is too large or too slow, NotUsable when it cannot be read."""
+    media = declared_type(request)
     body = await _body(request)
     try:
         if media == FORM:

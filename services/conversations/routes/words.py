@@ -15,6 +15,7 @@ class Words:
 
     itself: str
     instant: str
+    thousands: str
     contact: str
     introduction: str
     question: str
@@ -36,6 +37,7 @@ class Words:
     key_wrong: str
     unreadable: str
     status: str
+    state: str
     reference: str
     keep_link: str
     acknowledgement: str
@@ -43,17 +45,22 @@ class Words:
     you: str
     deleted: str
     more: str
+    more_label: str
     more_hint: str
     send_more: str
     closed_form: str
-    to_form: str
     standings: Mapping[Standing, str]
     refusals: Mapping[Refusal, str]
+
+    def number(self, value: int) -> str:
+        """A whole number as people of this language group its digits."""
+        return f"{value:,}".replace(",", self.thousands)
 
 
 NL = Words(
     itself="Nederlands",
     instant="%d-%m-%Y om %H:%M",
+    thousands=".",
     contact="Stel uw vraag",
     introduction="Stel een vraag of meld iets. Daarna krijgt u een eigen pagina, waarop u ons antwoord leest en verder "
     "kunt schrijven.",
@@ -76,6 +83,7 @@ NL = Words(
     key_wrong="Een Idempotency-Key heeft 16 tot 200 zichtbare ASCII-tekens.",
     unreadable="De inhoud van het verzoek is niet te lezen.",
     status="Uw vraag",
+    state="Status",
     reference="Uw nummer",
     keep_link="Bewaar het adres van deze pagina. Het is de enige weg naar ons antwoord; wie het heeft, kan meelezen.",
     acknowledgement="Wij hebben uw bericht ontvangen op {instant}. Uw nummer is {reference}. Ons antwoord leest u op "
@@ -84,10 +92,10 @@ NL = Words(
     you="U",
     deleted="Dit bericht is verwijderd.",
     more="Schrijf verder",
+    more_label="Uw bericht",
     more_hint="Uw bericht komt bij deze vraag. Ten hoogste {count} tekens.",
     send_more="Bericht versturen",
     closed_form="Het formulier is gesloten; u kunt hier niet verder schrijven.",
-    to_form="Naar het formulier",
     standings={
         Standing.RECEIVED: "Ontvangen",
         Standing.OPEN: "In behandeling",
@@ -102,13 +110,14 @@ NL = Words(
         Refusal.UNSUPPORTED: "Verstuur het formulier, of JSON.",
         Refusal.KEY_REUSED: "Deze Idempotency-Key is al gebruikt voor een ander bericht.",
         Refusal.THROTTLED: "Er komen te veel berichten tegelijk. Probeer het over een minuut opnieuw.",
-        Refusal.UNAVAILABLE: "Het lukt nu even niet. Uw bericht is niet verstuurd; probeer het zo dadelijk opnieuw.",
+        Refusal.UNAVAILABLE: "Het lukt nu even niet. Probeer het zo dadelijk opnieuw.",
     },
 )
 
 FR = Words(
     itself="Français",
     instant="%d/%m/%Y à %H:%M",
+    thousands="\u202f",
     contact="Posez votre question",
     introduction="Posez une question ou signalez quelque chose. Vous recevrez ensuite une page personnelle, où vous "
     "lirez notre réponse et pourrez nous écrire à nouveau.",
@@ -131,6 +140,7 @@ FR = Words(
     key_wrong="Une Idempotency-Key compte de 16 à 200 caractères ASCII visibles.",
     unreadable="Le contenu de la requête est illisible.",
     status="Votre question",
+    state="État",
     reference="Votre numéro",
     keep_link="Conservez l’adresse de cette page. C’est le seul chemin vers notre réponse ; qui la possède peut lire.",
     acknowledgement="Nous avons reçu votre message le {instant}. Votre numéro est le {reference}. Vous lirez notre "
@@ -139,10 +149,10 @@ FR = Words(
     you="Vous",
     deleted="Ce message a été supprimé.",
     more="Écrire à nouveau",
+    more_label="Votre message",
     more_hint="Votre message s’ajoute à cette question. {count} caractères au maximum.",
     send_more="Envoyer le message",
     closed_form="Le formulaire est fermé ; vous ne pouvez plus écrire ici.",
-    to_form="Vers le formulaire",
     standings={
         Standing.RECEIVED: "Reçu",
         Standing.OPEN: "En traitement",
@@ -157,13 +167,14 @@ FR = Words(
         Refusal.UNSUPPORTED: "Envoyez le formulaire, ou du JSON.",
         Refusal.KEY_REUSED: "Cette Idempotency-Key a déjà servi pour un autre message.",
         Refusal.THROTTLED: "Trop de messages arrivent en même temps. Réessayez dans une minute.",
-        Refusal.UNAVAILABLE: "Cela ne fonctionne pas pour l’instant. Votre message n’est pas parti ; réessayez bientôt.",
+        Refusal.UNAVAILABLE: "Cela ne fonctionne pas pour l’instant. Réessayez dans un moment.",
     },
 )
 
 DE = Words(
     itself="Deutsch",
     instant="%d.%m.%Y um %H:%M Uhr",
+    thousands=".",
     contact="Stellen Sie Ihre Frage",
     introduction="Stellen Sie eine Frage oder melden Sie etwas. Danach erhalten Sie eine eigene Seite, auf der Sie "
     "unsere Antwort lesen und weiter schreiben können.",
@@ -186,19 +197,20 @@ DE = Words(
     key_wrong="Ein Idempotency-Key hat 16 bis 200 sichtbare ASCII-Zeichen.",
     unreadable="Der Inhalt der Anfrage ist nicht lesbar.",
     status="Ihre Frage",
+    state="Stand",
     reference="Ihre Nummer",
-    keep_link="Bewahren Sie die Adresse dieser Seite auf. Sie ist der einzige Weg zu unserer Antwort; wer sie hat, kann "
-    "mitlesen.",
+    keep_link="Bewahren Sie die Adresse dieser Seite auf. Sie ist der einzige Weg zu unserer Antwort; wer sie hat, "
+    "kann mitlesen.",
     acknowledgement="Wir haben Ihre Nachricht am {instant} erhalten. Ihre Nummer ist {reference}. Unsere Antwort lesen "
     "Sie auf dieser Seite.",
     conversation="Nachrichten",
     you="Sie",
     deleted="Diese Nachricht wurde gelöscht.",
     more="Weiter schreiben",
+    more_label="Ihre Nachricht",
     more_hint="Ihre Nachricht gehört dann zu dieser Frage. Höchstens {count} Zeichen.",
     send_more="Nachricht senden",
     closed_form="Das Formular ist geschlossen; Sie können hier nicht weiter schreiben.",
-    to_form="Zum Formular",
     standings={
         Standing.RECEIVED: "Eingegangen",
         Standing.OPEN: "In Bearbeitung",
@@ -213,13 +225,14 @@ DE = Words(
         Refusal.UNSUPPORTED: "Senden Sie das Formular, oder JSON.",
         Refusal.KEY_REUSED: "Dieser Idempotency-Key wurde schon für eine andere Nachricht verwendet.",
         Refusal.THROTTLED: "Es kommen zu viele Nachrichten zugleich. Versuchen Sie es in einer Minute erneut.",
-        Refusal.UNAVAILABLE: "Das geht gerade nicht. Ihre Nachricht wurde nicht gesendet; versuchen Sie es bald erneut.",
+        Refusal.UNAVAILABLE: "Das geht gerade nicht. Versuchen Sie es gleich noch einmal.",
     },
 )
 
 EN = Words(
     itself="English",
     instant="%d %B %Y at %H:%M",
+    thousands=",",
     contact="Ask your question",
     introduction="Ask a question or report something. You then get a page of your own, where you can read our answer "
     "and write again.",
@@ -242,18 +255,19 @@ EN = Words(
     key_wrong="An Idempotency-Key has 16 to 200 visible ASCII characters.",
     unreadable="The content of the request cannot be read.",
     status="Your question",
+    state="Status",
     reference="Your number",
     keep_link="Keep the address of this page. It is the only way to our answer, and whoever has it can read along.",
-    acknowledgement="We received your message on {instant}. Your number is {reference}. You can read our answer on this "
-    "page.",
+    acknowledgement="We received your message on {instant}. Your number is {reference}. You can read our answer on "
+    "this page.",
     conversation="Messages",
     you="You",
     deleted="This message was deleted.",
     more="Write again",
+    more_label="Your message",
     more_hint="Your message is added to this question. At most {count} characters.",
     send_more="Send message",
     closed_form="The form is closed; you cannot write here any more.",
-    to_form="To the form",
     standings={
         Standing.RECEIVED: "Received",
         Standing.OPEN: "In progress",
@@ -268,7 +282,7 @@ EN = Words(
         Refusal.UNSUPPORTED: "Send the form, or JSON.",
         Refusal.KEY_REUSED: "This Idempotency-Key was used for another message.",
         Refusal.THROTTLED: "Too many messages are coming in at once. Try again in a minute.",
-        Refusal.UNAVAILABLE: "This does not work at the moment. Your message was not sent; try again in a moment.",
+        Refusal.UNAVAILABLE: "This does not work at the moment. Try again in a moment.",
     },
 )
 

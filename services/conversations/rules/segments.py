@@ -122,5 +122,6 @@ def _in_order(facts: Iterable[Fact]) -> list[Fact | _Deleted]:
         if isinstance(fact, CitizenMessage) and fact.deleted_at is not None and needs_answer(fact.intent)
     ]
     return sorted(
-        [*listed, *deletions], key=lambda fact: (fact.at, INBOUND_FIRST[type(fact)], getattr(fact, "key", ""), fact.id.int)
+        [*listed, *deletions],
+        key=lambda fact: (fact.at, INBOUND_FIRST[type(fact)], getattr(fact, "key", ""), fact.id.int),
     )

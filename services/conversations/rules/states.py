@@ -71,7 +71,9 @@ def next_contact_due_at(
     return last_activity_at + CONTACT_DUE_AFTER
 
 
-def reopens(intent: Intent | None, *, blocked: bool, closed_at: datetime, written_at: datetime, window_days: int) -> bool:
+def reopens(
+    intent: Intent | None, *, blocked: bool, closed_at: datetime, written_at: datetime, window_days: int
+) -> bool:
     """Whether a citizen's message brings a closed conversation back, instead of starting a new one."""
     in_window = written_at <= closed_at + timedelta(days=window_days)
     return in_window and not blocked and intent not in NEVER_REOPENS and intent is not Intent.SPAM

@@ -121,5 +121,7 @@ REFERENCE_LETTERS = "23456789CDFGHJKMNPQRTVWXYZ"
 def reference_of(submission_id: str) -> str:
     """What a citizen can quote on the telephone: two groups of four, from the id of their submission."""
     number = int.from_bytes(hashlib.sha256(submission_id.encode()).digest()[:8])
-    letters = [REFERENCE_LETTERS[number // len(REFERENCE_LETTERS) ** place % len(REFERENCE_LETTERS)] for place in range(8)]
+    letters = [
+        REFERENCE_LETTERS[number // len(REFERENCE_LETTERS) ** place % len(REFERENCE_LETTERS)] for place in range(8)
+    ]
     return f"{''.join(letters[:4])}-{''.join(letters[4:])}"

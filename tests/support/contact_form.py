@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The contact form over real HTTP: its routes alone behind a server on loopback, and what stands in the database."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import httpx2
+import uvicorn
+from sqlmodel import col
+from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from services.conversations import commands
+from services.conversations.routes import routes
+from services.kernel.access import Role
+from services.kernel.isolation import owned
+from services.kernel.runtime import Runtime, open_runtime
+from services.kernel.settings import Settings
+from services.social_accounts import commands as social_accounts
+from services.social_accounts.models import RawEvent
+from services.social_accounts.rules import Network, Purpose
+from tests.support.organizations import DESK, TestOrganization
+
+PUBLIC_URL = "https://belfry.example.test"
+ADDRESS_HEADER = "x-test-address"
+START_SECONDS_MAX = 20.0
+_addresses = (f"10.{a}.{b}.{c}" for a, b, c in itertools.product(range(1, 250), range(250), range(1, 250)))
+
+
+def new_address() -> str:
+    """An address that nobody has counted yet in this process."""
+    return next(_addresses)
+
+
+class Addresses:
+    """Lets a test come from many addresses: the peer of a connection is always this machine."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        given = dict(scope.get("headers", ())).get(ADDRESS_HEADER.encode())
+        if given:
+            scope["client"] = (given.decode(), 1)
+        await self.app(scope, receive, send)
+
+
+class QuietServer(uvicorn.Server):
+    """A server that leaves the signals to pytest."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@dataclass(frozen=True)
+class Served:
+    """The running form."""
+
+    runtime: Runtime
+    url: str
+
+    def client(self, address: str | None = None, **options: Any) -> httpx2.AsyncClient:
+        """A sender with an address of their own."""
+        headers = {ADDRESS_HEADER: address or new_address()} | options.pop("headers", {})
+        return httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=20, **options)
+
+
+@asynccontextmanager
+async def served(settings: Settings) -> AsyncIterator[Served]:
+    """Serve the routes on a free port of loopback."""
+    changed = settings.model_copy(update={"public_url": PUBLIC_URL})
+    async with open_runtime(changed) as runtime:
+        app = Addresses(Starlette(routes=routes(runtime)))
+        config = uvicorn.Config(
+            app, host="127.0.0.1", port=0, lifespan="off", log_level="warning", proxy_headers=False, ws="none"
+        )
+        server = QuietServer(config)
+        running = asyncio.create_task(server.serve())
+        try:
+            async with asyncio.timeout(START_SECONDS_MAX):
+                while not server.started:
+                    await asyncio.sleep(0.01)
+            port = server.servers[0].sockets[0].getsockname()[1]
+            yield Served(runtime, f"http://127.0.0.1:{port}")
+        finally:
+            server.should_exit = True
+            await running
+
+
+async def open_form(runtime: Runtime, organization: TestOrganization) -> UUID:
+    """Give an organization its contact form; the id of the account."""
+    async with runtime.database.unit_of_work(organization.actor(Role.COORDINATOR)) as uow:
+        account = await social_accounts.register(
+            uow,
+            network=Network.WEBFORM,
+            handle="contact",
+            department_id=organization.departments[DESK],
+            purpose=Purpose.SERVICE,
+        )
+    return account.id
+
+
+async def drain(runtime: Runtime, organization: TestOrganization, account_id: UUID) -> None:
+    """Take in what waits, as the worker does."""
+    more = True
+    while more:
+        async with runtime.database.unit_of_work(organization.system) as uow:
+            more = await commands.drain(uow, account_id=account_id)
+
+
+async def raw_events(runtime: Runtime, organization: TestOrganization) -> list[RawEvent]:
+    """Everything the form has kept, oldest first."""
+    async with runtime.database.snapshot(organization.system) as snapshot:
+        return await snapshot.scalars(owned(RawEvent).order_by(col(RawEvent.occurred_at), col(RawEvent.id)))
+
+
+def path_of(status_url: str) -> str:
+    """The path of a public address, for a client of the test server."""
+    assert status_url.startswith(f"{PUBLIC_URL}/contact/")
+    return urlsplit(status_url).path
