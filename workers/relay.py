@@ -21,6 +21,7 @@ from workers.subscriptions import HEARD, JOBS
 
 SWEEP_SECONDS = 5.0
 LISTEN_AGAIN_SECONDS = 1.0
+FORGET_SECONDS = 3600.0
 TURNS_MAX = 100
 AWAY = (RedisError, OSError, TimeoutError, ServiceUnavailable)
 
@@ -38,6 +39,7 @@ class Relay:
     async def run(self) -> None:
         """Sweep until cancelled."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._forget_forever())
             tasks.create_task(self._listen())
             tasks.create_task(self._sweep_forever())
 
@@ -59,6 +61,14 @@ class Relay:
                 log.warning("sweep_failed", error=type(error).__name__)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), SWEEP_SECONDS)
+
+    async def _forget_forever(self) -> None:
+        while True:
+            try:
+                await self._dispatcher.forget()
+            except AWAY as error:
+                log.warning("nothing_forgotten", error=type(error).__name__)
+            await asyncio.sleep(FORGET_SECONDS)
 
     async def sweep(self) -> int:
         """Ring for everything that is due now. Returns how many rings were given."""

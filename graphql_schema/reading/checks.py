@@ -10,7 +10,7 @@ from enum import IntEnum, StrEnum
 from typing import Any, get_args, get_origin
 
 from graphql import GraphQLObjectType
-from sqlalchemy import BigInteger, BindParameter, Column, Select, select
+from sqlalchemy import BigInteger, BindParameter, Column, Select, select, true
 from sqlalchemy.sql.visitors import iterate
 from strawberry import Schema
 from strawberry.types.field import StrawberryField
@@ -71,7 +71,7 @@ def _of_type(readable: Readable) -> Iterator[str]:
             yield str(error).removeprefix(f"{readable.path}: ")
     yield from _of_filters(readable)
     if not readable.is_figure:
-        yield from _of_sources("its predicate", readable, select().where(readable.visible))
+        yield from _of_sources("its predicate", readable, select(true()).where(readable.visible))
     for each in readable.orders:
         if each.column.nullable:
             yield f"'{each.name}' may be null, and a cursor cannot pass over nulls; order by what is never null."
@@ -92,7 +92,7 @@ def _of_filters(readable: Readable) -> Iterator[str]:
 
 def _of_sources(what: str, readable: Readable, statement: Select[Any]) -> Iterator[str]:
     """A column of another table, outside a subquery, would join every row with every row of that table."""
-    for other in statement.get_final_froms():
+    for other in statement.select_from(readable.source).get_final_froms():
         if other is not readable.source:
             yield f"{what} reads {other}; write it over {readable.source}, and what lies elsewhere as a subquery."
 
@@ -122,7 +122,7 @@ def _of_newest(owner: Readable, shape: Shape, declared: Newest) -> Iterator[str]
 
 def _of_same_row(owner: Readable, shape: Shape, declared: SameRow) -> Iterator[str]:
     target = readable_of(shape.of)
-    yield from _of_sources("its condition", owner, select().where(declared.when))
+    yield from _of_sources("its condition", owner, select(true()).where(declared.when))
     if target.source is not owner.source or target.tag is not None:
         yield f"{target.name} must be @readable over {owner.source.name}, without a tag, to show the same row."
     if not shape.is_nullable:

@@ -12,7 +12,8 @@ from uuid import UUID
 
 from sqlalchemy import Column, ColumnElement, FromClause, Subquery, Table, and_, exists, select
 from sqlalchemy.sql.elements import ColumnClause, True_
-from sqlalchemy.sql.visitors import replacement_traverse
+from sqlalchemy.sql.visitors import iterate, replacement_traverse
+from sqlalchemy.util import immutabledict
 from sqlmodel import SQLModel
 from strawberry.types.field import StrawberryField
 
@@ -114,7 +115,9 @@ class ReadBack:
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """The rows of a figure: a SELECT with named arguments."""
+    """The rows of a figure: a SELECT with named arguments. Those in `without` are not offered here and stay null."""
+
+    without: tuple[str, ...] = ()
 
 
 Declaration = Leaf | ToOne | SameRow | Newest | ListOf | NodeById | NodesByIds | ReadBack | Computed
@@ -234,7 +237,15 @@ def plain(expression: Any) -> ColumnElement[Any]:
             return SQLModel.metadata.tables[element.table.fullname].c[element.key]
         return None
 
-    return replacement_traverse(element, {}, replace)
+    found = replacement_traverse(element, {}, replace)
+    for each in iterate(found):
+        if getattr(each, ORM_MARK, None):
+            setattr(each, ORM_MARK, NO_MARK)
+    return found
+
+
+ORM_MARK, NO_MARK = "_propagate_attrs", immutabledict[str, Any]()
+"""What makes a statement an ORM statement when such an expression enters it. There is no public name; a test guards it."""
 
 
 def plain_column(source: Any, what: str) -> Column[Any]:

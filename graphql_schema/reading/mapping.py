@@ -163,9 +163,12 @@ def read_back(description: str) -> Any:
     return _declared(ReadBack(), description, ReadsBack())
 
 
-def computed(description: str) -> Any:
-    """The rows of a figure: the annotation is a `@figure` type, nullable, or a list of it."""
-    return _declared(Computed(), description, ReadsFigure())
+def computed(description: str, *, without: tuple[str, ...] = ()) -> Any:
+    """The rows of a figure: the annotation is a `@figure` type, nullable, or a list of it.
+
+    `without` names arguments of the figure that this field does not offer; they stay null.
+    """
+    return _declared(Computed(without), description, ReadsFigure(without))
 
 
 def node(description: str) -> Any:

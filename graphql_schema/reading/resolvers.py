@@ -220,10 +220,16 @@ class ReadsBack(Reads):
 
 
 class ReadsFigure(Reads):
+    def __init__(self, without: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self.without = without
+
     def apply(self, field: StrawberryField) -> None:
         super().apply(field)
         self.is_list = shape_of(field).is_list
-        field.arguments = [_figure_argument(name, each) for name, each in self.target.arguments.items()]
+        field.arguments = [
+            _figure_argument(name, each) for name, each in self.target.arguments.items() if name not in self.without
+        ]
 
     async def resolve_async(self, next_: Any, source: Any, info: Any, **arguments: Any) -> Any:
         context: ReadingContext = info.context

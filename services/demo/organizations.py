@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: EUPL-1.2
 """The two organizations of the demo: Molendam, large and Dutch, and Waterrode, small and French. Neither exists."""
 
+from datetime import timedelta
+
 from services.demo.people import MOLENDAM as MOLENDAM_PEOPLE
 from services.demo.people import WATERRODE as WATERRODE_PEOPLE
 from services.demo.plans import AccountPlan, CategoryPlan, CrisisPlan, DepartmentPlan, OrganizationPlan, RulePlan
@@ -43,6 +45,7 @@ MOLENDAM = OrganizationPlan(
             asked=20,
             posts=6,
             private=0.35,
+            outside=0.1,
         ),
         AccountPlan(
             Network.FACEBOOK,
@@ -54,6 +57,7 @@ MOLENDAM = OrganizationPlan(
             audiences=("omwonenden", "weggebruikers"),
             asked=5,
             posts=4,
+            outside=0.1,
         ),
         AccountPlan(
             Network.FACEBOOK,
@@ -92,8 +96,10 @@ MOLENDAM = OrganizationPlan(
             "COMM",
             Purpose.NEWS,
             audiences=("inwoners", "pers"),
-            asked=6,
+            asked=12,
             posts=2,
+            outside=1,
+            quiet=timedelta(days=35),
         ),
         AccountPlan(
             Network.X,
@@ -105,6 +111,7 @@ MOLENDAM = OrganizationPlan(
             audiences=("inwoners", "pers"),
             asked=12,
             posts=4,
+            outside=0.1,
         ),
         AccountPlan(
             Network.MASTODON,
@@ -116,6 +123,7 @@ MOLENDAM = OrganizationPlan(
             audiences=("inwoners",),
             asked=5,
             posts=2,
+            outside=0.1,
         ),
         AccountPlan(
             Network.WEBFORM,
@@ -226,6 +234,7 @@ WATERRODE = OrganizationPlan(
             asked=45,
             posts=1,
             private=0.2,
+            outside=0.1,
         ),
         AccountPlan(
             Network.WEBFORM,
@@ -271,7 +280,9 @@ WATERRODE = OrganizationPlan(
         RulePlan("Voirie et éclairage", ("nid de poule", "éclairage", "trottoir")),
         RulePlan("Bruit", ("bruit", "tapage")),
         RulePlan("Fêtes et salles", ("brocante", "salle des fêtes")),
-        RulePlan("Heures d'ouverture et rendez-vous", ("heures d'ouverture", "rendez-vous", "maison communale", "guichet")),
+        RulePlan(
+            "Heures d'ouverture et rendez-vous", ("heures d'ouverture", "rendez-vous", "maison communale", "guichet")
+        ),
     ),
     topics=FRENCH_TOPICS,
     voice=FRENCH,

@@ -4,6 +4,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 
 from services.conversations.rules import Difficulty, Intent, Outcome
 from services.kernel.access import Role
@@ -42,7 +43,9 @@ class PersonPlan:
 class AccountPlan:
     """One account. `asked` and `posts` weigh how often citizens write to it and how often it speaks by itself.
 
-    `private` is the share of what citizens write to it that only they and the organization can read.
+    `private` is the share of what citizens write to it that only they and the organization can read; `outside` the
+    share of answers that were written in the network's own app. For the last `quiet` part of the history nothing
+    happened on it.
     """
 
     network: Network
@@ -56,6 +59,8 @@ class AccountPlan:
     asked: float = 0.0
     posts: float = 0.0
     private: float = 0.0
+    outside: float = 0.0
+    quiet: timedelta = timedelta()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +139,7 @@ class CrisisPlan:
     lasts: timedelta = timedelta(days=2)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class OrganizationPlan:
     """One organization of the demo. `arrivals` is how many exchanges begin in each of the eight weeks."""
 
@@ -154,21 +159,25 @@ class OrganizationPlan:
     unrouted: int
     crisis: CrisisPlan | None = None
 
-    @property
+    @cached_property
     def desk(self) -> str:
         """The code of the coordination desk."""
         return next(each.code for each in self.departments if each.is_coordination_desk)
 
-    @property
+    @cached_property
     def by_category(self) -> Mapping[str, CategoryPlan]:
         return {each.name: each for each in self.categories}
 
+    @cached_property
+    def above(self) -> Mapping[str, str | None]:
+        """The department above each one."""
+        return {each.code: each.above for each in self.departments}
+
     def people_of(self, role: Role, department: str | None) -> tuple[PersonPlan, ...]:
         """Who has a role for the whole organization (None), or in a department or one above it."""
-        above = {each.code: each.above for each in self.departments}
         line: list[str | None] = []
         while department is not None and department not in line:
             line.append(department)
-            department = above[department]
+            department = self.above[department]
         wanted = {(role, code) for code in line or [None]}
         return tuple(each for each in self.people if wanted & set(each.roles))

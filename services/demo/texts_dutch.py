@@ -248,16 +248,18 @@ DEPARTMENT_TOPICS = (
         (
             "Heb ik een omgevingsvergunning nodig voor een dakkapel aan de achterkant van {street} {number}?",
             "De buren bouwen iets dat niet op tekening stond. Wie controleert dat bouwplan?",
-            "Al vier maanden wachten wij op antwoord over ons bouwplan aan de {street}. De aannemer haakt af, de prijs "
-            "van het hout stijgt en elke keer krijgen wij iemand anders aan de telefoon die zegt dat het dossier "
-            "compleet is en dat er vanzelf bericht komt. Wij hebben alle stukken twee keer gestuurd, de constructeur "
-            "heeft zijn berekening aangepast aan wat er gevraagd werd, de buren hebben getekend dat zij geen bezwaren "
-            "hebben, en nog steeds weten wij niet wie er beslist, wanneer dat gebeurt en of het zin heeft om de "
-            "offerte nog een maand aan te houden. Wie kan ons een eerlijk antwoord geven?",
+            (
+                "Al vier maanden wachten wij op antwoord over ons bouwplan aan de {street}. De aannemer haakt af, "
+                "de prijs van het hout stijgt en elke keer krijgen wij iemand anders aan de telefoon die zegt dat het "
+                "dossier compleet is en dat er vanzelf bericht komt. Wij hebben alle stukken twee keer gestuurd, de "
+                "constructeur heeft zijn berekening aangepast aan wat er gevraagd werd, de buren hebben getekend dat "
+                "zij geen bezwaren hebben, en nog steeds weten wij niet wie er beslist, wanneer dat gebeurt en of het "
+                "zin heeft om de offerte nog een maand aan te houden. Wie kan ons een eerlijk antwoord geven?"
+            ),
             "Past een pension binnen het bestemmingsplan van de Kleine Dijk?",
         ),
         (
-            "Voor een dakkapel aan de achterkant is meestal geen vergunning nodig. Doe de check op molendam.example/bouwen.",
+            "Voor een dakkapel achter is meestal geen vergunning nodig. Doe de check op molendam.example/bouwen.",
             "Onze inspecteur gaat {day} kijken. U hoort van ons wat hij aantreft.",
             "Uw dossier ligt bij de welstandscommissie; zij beslist {day}. Excuses dat dit zo lang duurde.",
         ),

@@ -168,7 +168,10 @@ FRENCH = Voice(
         "Oui, c'est valable pour elle aussi.",
     ),
     additions=("Pour compléter : c'est possible aussi par téléphone, jusqu'à 17 h.",),
-    compliments=("Bravo à l'équipe des plantations, la {street} est superbe !", "Très bel accueil au téléphone, merci."),
+    compliments=(
+        "Bravo à l'équipe des plantations, la {street} est superbe !",
+        "Très bel accueil au téléphone, merci.",
+    ),
     spam=("Gagnez 900 par jour sans sortir de chez vous, écrivez-moi vite !!!",),
     closings={
         Outcome.ANSWERED: ("Réponse donnée.", "Question réglée, pas de suite."),

@@ -36,7 +36,11 @@ DUTCH = Voice(
         "Uw dak gratis laten keuren? Wij zijn {day} in uw straat, reageer nu.",
     ),
     closings={
-        Outcome.ANSWERED: ("Vraag beantwoord.", "Antwoord gegeven, geen vervolg nodig.", "Afgehandeld met standaarduitleg."),
+        Outcome.ANSWERED: (
+            "Vraag beantwoord.",
+            "Antwoord gegeven, geen vervolg nodig.",
+            "Afgehandeld met standaarduitleg.",
+        ),
         Outcome.RESOLVED: ("Melding is buiten opgelost.", "Nagebeld: het is in orde.", "Uitgevoerd en teruggekoppeld."),
         Outcome.REFERRED: ("Verwezen naar de formele weg.",),
         Outcome.NO_ANSWER_NEEDED: ("Er werd niets gevraagd.", "Reactie zonder vraag."),

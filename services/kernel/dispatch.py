@@ -63,6 +63,14 @@ CLAIM_JOBS = text(
     """
 )
 
+OLD = text(
+    """
+    select distinct tenant_id from belfry.outbox
+    where state = 'DELIVERED' and occurred_at < now() - make_interval(hours => :hours)
+    limit :organizations
+    """
+)
+
 FORGET = text(
     """
     delete from belfry.outbox
@@ -118,10 +126,17 @@ class Dispatcher:
             raise ServiceUnavailable from error
         return Due(tenant_id, facts, jobs)
 
-    async def forget(self, tenant_id: UUID) -> None:
+    async def forget(self) -> None:
         """Drop delivered facts that no subscriber can resume from any more."""
-        async with self._engine.begin() as connection:
-            await connection.execute(FORGET, {"tenant": tenant_id, "hours": KEPT_HOURS})
+        try:
+            async with self._engine.connect() as connection:
+                old = await connection.execute(OLD, {"hours": KEPT_HOURS, "organizations": ORGANIZATIONS_PER_SWEEP})
+                tenants = list(old.scalars())
+            for tenant_id in tenants:
+                async with self._engine.begin() as connection:
+                    await connection.execute(FORGET, {"tenant": tenant_id, "hours": KEPT_HOURS})
+        except (DBAPIError, OSError, TimeoutError) as error:
+            raise ServiceUnavailable from error
 
     async def seconds_behind(self) -> float:
         """How long the oldest fact has been waiting."""

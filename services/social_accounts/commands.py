@@ -186,13 +186,20 @@ async def mark_read(uow: UnitOfWork, *, account_id: UUID, done: Iterable[UUID], 
 
 
 async def erase_bodies(uow: UnitOfWork, *, external_ids: Iterable[str]) -> None:
-    """Empty what was received of items that their authors deleted; the shell stays as evidence that it came in."""
+    """Empty what was received of items that their authors deleted; the shell stays as evidence that it came in.
+
+    What nobody has parsed yet keeps its words until then: its parser learns that it is deleted and calls this again.
+    """
     uow.actor.require(Permission.BELFRY_WORK)
     ids = sorted(set(external_ids))
     if ids:
         await uow.write(
             update(RawEvent)
-            .where(col(RawEvent.tenant_id) == uow.tenant_id, col(RawEvent.external_id).in_(ids))
+            .where(
+                col(RawEvent.tenant_id) == uow.tenant_id,
+                col(RawEvent.external_id).in_(ids),
+                col(RawEvent.state) != RawEventState.WAITING,
+            )
             .values(body=b"")
         )
 

@@ -78,14 +78,13 @@ async def poll(runtime: Runtime, ticket: Ticket) -> None:
     """Read what is new in every stream of an account that is due, and come back after the rhythm."""
     actor = Actor.system(ticket.tenant_id, ticket.id)
     rhythm = timedelta(seconds=runtime.settings.poll_seconds)
-    try:
-        async with runtime.database.snapshot(actor) as snapshot:
-            row = await queries.account(snapshot, ticket.subject_id)
-            account = await queries.network_account(snapshot, runtime.vault, row.id)
-            streams = _due(row, await queries.cursors(snapshot, row.id), snapshot.now, rhythm)
-    except NotFound:
-        return
+    async with runtime.database.snapshot(actor) as snapshot:
+        row = await queries.account(snapshot, ticket.subject_id)
+        account = await queries.network_account(snapshot, runtime.vault, row.id)
+        streams = _due(row, await queries.cursors(snapshot, row.id), snapshot.now, rhythm)
     if row.connection not in (Connection.CONNECTED, Connection.EXPIRING):
+        async with runtime.database.unit_of_work(actor) as uow:
+            await jobs.finish(uow, ticket)
         return
     connector = _connector(row.network)
     try:

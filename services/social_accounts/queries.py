@@ -139,6 +139,16 @@ async def preference(snapshot: Snapshot) -> dict[UUID, tuple[bool, datetime, UUI
     return {row.id: (row.purpose is not Purpose.SERVICE, row.created_at, row.id) for row in rows}
 
 
+async def own_remote_ids(snapshot: Snapshot, network: Network) -> dict[str, UUID]:
+    """The organization's own accounts on a network by the network's ids: what these write is never a citizen's."""
+    rows = await snapshot.scalars(
+        owned(SocialAccount, col(SocialAccount.network) == network, col(SocialAccount.remote_id).is_not(None)).order_by(
+            col(SocialAccount.created_at).desc(), col(SocialAccount.id).desc()
+        )
+    )
+    return {row.remote_id: row.id for row in rows if row.remote_id is not None}
+
+
 def owners() -> Select[UUID, UUID]:
     """Which department answers for which account: (id, owner_department_id), for figures about what was published."""
     return select(col(SocialAccount.id), col(SocialAccount.owner_department_id)).where(

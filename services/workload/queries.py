@@ -2,8 +2,8 @@
 """Figures as SELECTs with named parameters, one row a period. `rules` defines the same figures in plain Python.
 
 Parameters, all of them nullable: `argument_since`, `argument_until` (a half-open period; the last four weeks if left
-out), `argument_department_id`, `argument_social_account_id`, and for a series `argument_granularity` and
-`argument_time_zone`. A period counts what began in it; `as_of` is the instant at which it was counted.
+out), `argument_department_id`, `argument_social_account_id`, and for a series `argument_granularity` with
+`argument_time_zone`; without a granularity there is one row. A period counts what began in it; `as_of` is the instant at which it was counted.
 """
 
 from collections.abc import Sequence
@@ -34,6 +34,7 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    union_all,
 )
 from sqlalchemy.sql.selectable import LateralFromClause
 from sqlalchemy.types import TypeEngine
@@ -63,20 +64,19 @@ SINCE = func.coalesce(
 )
 
 
-def _one_period() -> Subquery:
-    return select(SINCE.label("since"), UNTIL.label("until")).subquery("period")
-
-
 def _periods() -> Subquery:
-    """Days, weeks or months of the asked zone, cut at both ends of the period."""
+    """The one period that was asked for, or with a granularity its days, weeks or months, cut at both ends."""
+    granularity = cast(_argument("granularity", Text()), Text())
     zone = func.coalesce(cast(_argument("time_zone", Text()), Text()), "UTC")
-    unit = func.lower(func.coalesce(cast(_argument("granularity", Text()), Text()), Granularity.WEEK.value))
+    unit = func.lower(func.coalesce(granularity, Granularity.WEEK.value))
     step = cast(literal("1 ", Text()) + unit, Interval())
     local_since, local_until = func.timezone(zone, SINCE), func.timezone(zone, UNTIL)
     start = func.generate_series(func.date_trunc(unit, local_since), local_until, step).column_valued("starts")
     since = func.greatest(func.timezone(zone, start, type_=INSTANT), SINCE, type_=INSTANT)
     until = func.least(func.timezone(zone, start + step, type_=INSTANT), UNTIL, type_=INSTANT)
-    return select(since.label("since"), until.label("until")).where(since < until).subquery("period")
+    parts = select(since.label("since"), until.label("until")).where(granularity.is_not(None), since < until)
+    whole = select(SINCE.label("since"), UNTIL.label("until")).where(granularity.is_(None))
+    return union_all(whole, parts).subquery("period")
 
 
 def _shown(department: ColumnElement[Any], account: ColumnElement[Any]) -> ColumnElement[bool]:
@@ -266,14 +266,8 @@ def _joined(columns: Sequence[ColumnElement[Any]], period: Subquery, *parts: Lat
     return select(*columns).select_from(joined).order_by(period.c.since)
 
 
-RESPONSE_TIME = _response_time(_one_period())
-"""How long citizens waited, over one period."""
+RESPONSE_TIME = _response_time(_periods())
+"""How long citizens waited: one row, or one for each day, week or month."""
 
-RESPONSE_TIME_SERIES = _response_time(_periods())
-"""The same, day by day, week by week or month by month."""
-
-OUTBOUND_MIX = _outbound_mix(_one_period())
-"""What the organization said, over one period."""
-
-OUTBOUND_MIX_SERIES = _outbound_mix(_periods())
-"""The same, day by day, week by week or month by month."""
+OUTBOUND_MIX = _outbound_mix(_periods())
+"""What the organization said: one row, or one for each day, week or month."""

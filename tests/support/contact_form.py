@@ -16,14 +16,19 @@ from sqlmodel import col
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from services.assignments import commands as assignments
 from services.conversations import commands
+from services.conversations.models import Conversation, Message
 from services.conversations.routes import routes
+from services.conversations.rules import AuthorKind, ReplyPurpose
+from services.deliveries import commands as deliveries
 from services.kernel.access import Role
 from services.kernel.isolation import owned
 from services.kernel.runtime import Runtime, open_runtime
 from services.kernel.settings import Settings
 from services.social_accounts import commands as social_accounts
 from services.social_accounts.models import RawEvent
+from services.social_accounts.networks.interface import Sent
 from services.social_accounts.rules import Network, Purpose
 from tests.support.organizations import DESK, TestOrganization
 
@@ -119,6 +124,53 @@ async def raw_events(runtime: Runtime, organization: TestOrganization) -> list[R
     """Everything the form has kept, oldest first."""
     async with runtime.database.snapshot(organization.system) as snapshot:
         return await snapshot.scalars(owned(RawEvent).order_by(col(RawEvent.occurred_at), col(RawEvent.id)))
+
+
+async def conversations(runtime: Runtime, organization: TestOrganization) -> list[Conversation]:
+    """All conversations, oldest first."""
+    async with runtime.database.snapshot(organization.system) as snapshot:
+        return await snapshot.scalars(owned(Conversation).order_by(col(Conversation.opened_at), col(Conversation.id)))
+
+
+async def messages(runtime: Runtime, organization: TestOrganization) -> list[Message]:
+    """All messages, oldest first."""
+    async with runtime.database.snapshot(organization.system) as snapshot:
+        return await snapshot.scalars(owned(Message).order_by(col(Message.occurred_at), col(Message.id)))
+
+
+async def reply(
+    runtime: Runtime, organization: TestOrganization, text: str, purpose: ReplyPurpose = ReplyPurpose.ANSWER
+) -> UUID:
+    """Claim the newest conversation and answer it; the id of the delivery, which has not gone out."""
+    conversation = (await conversations(runtime, organization))[-1]
+    asked = [each for each in await messages(runtime, organization) if each.author_kind is AuthorKind.CITIZEN]
+    coordinator = organization.actor(Role.COORDINATOR)
+    async with runtime.database.unit_of_work(coordinator) as uow:
+        await assignments.claim(uow, conversation_id=conversation.id)
+    claimed = (await conversations(runtime, organization))[-1]
+    async with runtime.database.unit_of_work(coordinator) as uow:
+        await commands.reply(
+            uow,
+            conversation_id=conversation.id,
+            text=text,
+            purpose=purpose,
+            last_seen_message_id=asked[-1].id,
+            fence=claimed.fence,
+        )
+    ours = [each.delivery_id for each in await messages(runtime, organization) if each.delivery_id is not None]
+    return ours[-1]
+
+
+async def publish(runtime: Runtime, organization: TestOrganization, delivery_id: UUID) -> None:
+    """Let a reply go out, as the worker does."""
+    async with runtime.database.unit_of_work(organization.system) as uow:
+        attempt = await deliveries.begin(uow, delivery_id=delivery_id, check_schedule=(10,))
+    assert attempt is not None
+    async with runtime.database.unit_of_work(organization.system) as uow:
+        sent = Sent(attempt.prepared.send_key, "1", None, uow.now)
+        assert await deliveries.record_sent(uow, attempt, sent)
+    async with runtime.database.unit_of_work(organization.system) as uow:
+        await commands.record_published(uow, delivery_id=delivery_id)
 
 
 def path_of(status_url: str) -> str:

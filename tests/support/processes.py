@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from services.embedded import CHECKOUT, ChildCommand
 from services.embedded.binaries import valkey_server
@@ -25,9 +25,7 @@ SOCKET = "valkey.sock"
 PERSISTENCE = ("--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction")
 
 
-async def until(
-    condition: Callable[[], Awaitable[T | None]], what: str, *, seconds: float = PATIENCE_SECONDS
-) -> T:
+async def until(condition: Callable[[], Awaitable[T | None]], what: str, *, seconds: float = PATIENCE_SECONDS) -> T:
     """The first answer that is neither None nor False; an AssertionError that says `what` after a bound."""
     deadline = time.monotonic() + seconds
     while True:
@@ -88,7 +86,7 @@ class Crew:
             await asyncio.sleep(0.5)
 
     def kill(self, name: str) -> None:
-        """kill -9, and see it gone."""
+        """Kill -9, and see it gone."""
         child = self._children[name]
         pid = child.pid
         assert pid is not None, f"{name} does not run: it {child.ending}\n{child.last_lines()}"
@@ -105,7 +103,7 @@ class Crew:
         """End all of them, politely first."""
         stop_children([child for child in self._children.values() if child.pid is not None])
 
-    def __enter__(self) -> "Crew":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -137,10 +135,10 @@ class OwnValkey:
         self._child.start()
 
     def kill(self) -> None:
-        """kill -9, and see it gone."""
+        """Kill -9, and see it gone."""
         send_kill(self._child)
 
-    def __enter__(self) -> "OwnValkey":
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -150,7 +148,7 @@ class OwnValkey:
 
 
 def send_kill(child: Child) -> None:
-    """kill -9 of one child, by pid; returns when it is gone."""
+    """Kill -9 of one child, by pid; returns when it is gone."""
     process = child._process
     assert process is not None
     process.send_signal(signal.SIGKILL)

@@ -6,11 +6,13 @@ A table that is added later is covered without a line of its own; that is the po
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
-from typing import Any
+from enum import StrEnum
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Boolean, Column, Date, DateTime, Integer, LargeBinary, Table, TypeDecorator, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.sql.schema import ScalarElementColumnDefault
 from sqlmodel import SQLModel
 
 import services.models  # noqa: F401  registers every table
@@ -52,11 +54,11 @@ def value_of(column: Column[Any], tenant_id: UUID, ids: Mapping[str, UUID], cana
         return ids.get(target)  # a row of the same table is not there yet: such a column may be null
     kind = column.type
     if isinstance(kind, TextEnum):
-        return next(iter(kind.words)).value
+        return next(iter(cast("type[StrEnum]", kind.words))).value
     if isinstance(kind, TypeDecorator):
         kind = kind.impl_instance
     if isinstance(kind, Integer):
-        return column.default.arg if column.default is not None and column.default.is_scalar else 1
+        return column.default.arg if isinstance(column.default, ScalarElementColumnDefault) else 1
     made: Mapping[type, Any] = {
         Uuid: identifiers.new(),
         DateTime: INSTANT,

@@ -66,7 +66,7 @@ def violations(sql: str, demands: Demands) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found for each in parsed for found in _violations(each, demands)))
 
 
-def _violations(statement: exp.Expression, demands: Demands) -> Iterator[str]:
+def _violations(statement: exp.Expr, demands: Demands) -> Iterator[str]:
     yield from _forbidden_calls(statement)
     known = {each.alias_or_name.lower() for each in statement.find_all(exp.CTE)}
     for node in statement.walk():
@@ -76,7 +76,7 @@ def _violations(statement: exp.Expression, demands: Demands) -> Iterator[str]:
             yield from _insert(node, demands)
 
 
-def _forbidden_calls(statement: exp.Expression) -> Iterator[str]:
+def _forbidden_calls(statement: exp.Expr) -> Iterator[str]:
     for call in statement.find_all(exp.Func):
         name = _name(call)
         if name == "set_config" and not _is_compiled_read(call):
@@ -94,7 +94,7 @@ def _name(call: exp.Func) -> str:
 
 
 def _is_compiled_read(call: exp.Func) -> bool:
-    """The one form that may set the tenant: `with bound as materialized (select set_config('app.tenant_id', $1, true))`."""
+    """The one form that may: `with bound as materialized (select set_config('app.tenant_id', $1, true) …)`."""
     around = call.find_ancestor(exp.CTE)
     if around is None or around.alias_or_name != "bound" or not around.args.get("materialized"):
         return False
@@ -123,7 +123,7 @@ def _insert(node: exp.Insert, demands: Demands) -> Iterator[str]:
         yield f"an ON CONFLICT of {table.name} whose key lacks tenant_id"
 
 
-def _unbound(node: exp.Expression, demands: Demands, known: set[str]) -> Iterator[str]:
+def _unbound(node: exp.Expr, demands: Demands, known: set[str]) -> Iterator[str]:
     level = _level(node, demands.tenant_tables, known)
     locks = bool(node.args.get("locks"))
     reads = isinstance(node, exp.Select)
@@ -138,9 +138,9 @@ def _unbound(node: exp.Expression, demands: Demands, known: set[str]) -> Iterato
             yield f"{type(node).__name__.upper()} of {table} without tenant_id = $n"
 
 
-def _level(node: exp.Expression, tenant_tables: frozenset[str], known: set[str]) -> _Level:
+def _level(node: exp.Expr, tenant_tables: frozenset[str], known: set[str]) -> _Level:
     level = _Level()
-    conditions: list[tuple[exp.Expression, str | None]] = []
+    conditions: list[tuple[exp.Expr, str | None]] = []
     for source, join in _sources(node):
         alias = source.alias_or_name
         if isinstance(source, exp.Table) and source.name in tenant_tables and _is_ours(source, known):
@@ -161,11 +161,11 @@ def _level(node: exp.Expression, tenant_tables: frozenset[str], known: set[str])
     return level
 
 
-def _sources(node: exp.Expression) -> Iterator[tuple[exp.Expression, exp.Join | None]]:
+def _sources(node: exp.Expr) -> Iterator[tuple[exp.Expr, exp.Join | None]]:
     if isinstance(node, exp.Update | exp.Delete | exp.Merge):
         yield from _flatten(node.this, None)
     using = node.args.get("using")
-    for each in using if isinstance(using, list) else [using] if isinstance(using, exp.Expression) else []:
+    for each in using if isinstance(using, list) else [using] if isinstance(using, exp.Expr) else []:
         yield from _flatten(each, None)
     if node.args.get("from_") is not None:
         yield from _flatten(node.args["from_"].this, None)
@@ -173,7 +173,7 @@ def _sources(node: exp.Expression) -> Iterator[tuple[exp.Expression, exp.Join | 
         yield from _flatten(join.this, join)
 
 
-def _flatten(source: exp.Expression, join: exp.Join | None) -> Iterator[tuple[exp.Expression, exp.Join | None]]:
+def _flatten(source: exp.Expr, join: exp.Join | None) -> Iterator[tuple[exp.Expr, exp.Join | None]]:
     """A source, and those that stand in parentheses with it."""
     inner = source.this if isinstance(source, exp.Subquery | exp.Paren) else source
     if inner is not source and isinstance(inner, exp.Table):
@@ -188,7 +188,7 @@ def _is_ours(table: exp.Table, known: set[str]) -> bool:
     return table.db == "belfry" or (not table.db and table.name.lower() not in known)
 
 
-def _conjuncts(condition: exp.Expression) -> Iterable[exp.Expression]:
+def _conjuncts(condition: exp.Expr) -> Iterable[exp.Expr]:
     if isinstance(condition, exp.Paren):
         return _conjuncts(condition.this)
     if isinstance(condition, exp.And):
@@ -196,7 +196,7 @@ def _conjuncts(condition: exp.Expression) -> Iterable[exp.Expression]:
     return [condition]
 
 
-def _note(level: _Level, equality: exp.Expression, only: str | None) -> None:
+def _note(level: _Level, equality: exp.Expr, only: str | None) -> None:
     if not isinstance(equality, exp.EQ):
         return
     for one, other in ((equality.this, equality.expression), (equality.expression, equality.this)):
@@ -212,7 +212,7 @@ def _note(level: _Level, equality: exp.Expression, only: str | None) -> None:
                 level.bound.add(alias)  # an outer level, or a derived table, which is checked by itself
 
 
-def _tenant_column(node: exp.Expression, level: _Level) -> str | None:
+def _tenant_column(node: exp.Expr, level: _Level) -> str | None:
     """The alias whose tenant column this is; without a prefix it can only be the level's single table."""
     node = _bare(node)
     if not isinstance(node, exp.Column) or node.name != "tenant_id":
@@ -222,11 +222,11 @@ def _tenant_column(node: exp.Expression, level: _Level) -> str | None:
     return next(iter(level.tables)) if len(level.tables) == 1 and not level.derived else None
 
 
-def _is_parameter(node: exp.Expression) -> bool:
+def _is_parameter(node: exp.Expr) -> bool:
     return isinstance(_bare(node), exp.Parameter | exp.Placeholder)
 
 
-def _bare(node: exp.Expression) -> exp.Expression:
+def _bare(node: exp.Expr) -> exp.Expr:
     while isinstance(node, exp.Cast | exp.Paren):
         node = node.this
     return node

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: EUPL-1.2
 """From raw events to items: parse what waits, leave out what we sent ourselves, and hand the rest to `ingest`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
+from services.conversations.commands.adopting import check_adoptions
 from services.conversations.commands.ingest import Batch, take_in
 from services.conversations.rules import ChannelKind
 from services.conversations.rules.items import Item, Writer, merged
@@ -33,11 +34,17 @@ async def drain(uow: UnitOfWork, *, account_id: UUID) -> bool:
     if not waiting:
         return False
     facts, unreadable = _parse(account.network, [(each.id, _received(each)) for each in waiting])
-    facts = await _without_echoes(uow, account_id, [fact for fact in facts if fact.kind in ITEM_KINDS])
-    items = merged(_item(fact, account.remote_id) for fact in facts)
-    await take_in(uow, Batch(account_id, account.network, items))
+    own = await accounts.own_remote_ids(uow, account.network)
+    ours = {account_id, *own.values()}
+    facts, echoes = await _without_echoes(uow, ours, [fact for fact in facts if fact.kind in ITEM_KINDS])
+    batch = Batch(account_id, account.network, merged(_item(fact, own) for fact in facts), own_accounts=own)
+    await take_in(uow, batch)
+    for delivery_id, deleted in sorted(echoes.items()):
+        await delivery_commands.seen(uow, delivery_id=delivery_id, deleted=deleted)
     done = {each.id for each in waiting} - unreadable.keys()
     await social_accounts.mark_read(uow, account_id=account_id, done=done, unreadable=unreadable)
+    await social_accounts.erase_bodies(uow, external_ids=batch.deleted)
+    await check_adoptions(uow, batch.network, batch.items)
     return len(waiting) == BATCH_SIZE_MAX
 
 
@@ -61,28 +68,36 @@ def _parse(network: Network, waiting: Sequence[tuple[UUID, Received]]) -> tuple[
     return facts, unreadable
 
 
-async def _without_echoes(uow: UnitOfWork, account_id: UUID, facts: list[Inbound]) -> list[Inbound]:
-    """Leave out what we sent ourselves: its row exists since it was accepted. Its deletion concerns us, though.
+async def _without_echoes(
+    uow: UnitOfWork, ours: Iterable[UUID], facts: list[Inbound]
+) -> tuple[list[Inbound], dict[UUID, bool]]:
+    """Leave out what any of our accounts sent: its row exists since it was accepted. Its deletion concerns us, though.
 
-    An echo also proves that a delivery arrived whose outcome is unknown, so that one is looked for at once.
+    An echo also proves that a delivery arrived whose outcome is unknown: (the rest, whether deleted by delivery).
     """
-    echoed = {each.remote_id: each for each in await deliveries.by_remote_ids(uow, account_id, _ids(facts))}
+    echoed = {
+        each.remote_id: each
+        for account_id in sorted(ours)
+        for each in await deliveries.by_remote_ids(uow, account_id, _ids(facts))
+    }
     concerning: list[Inbound] = []
+    echoes: dict[UUID, bool] = {}
     for fact in facts:
         delivery, deleted = echoed.get(fact.remote_id), fact.kind is InboundKind.DELETE
         if delivery is None or (deleted and delivery.state is DeliveryState.PUBLISHED):
             concerning.append(fact)
         else:
-            await delivery_commands.seen(uow, delivery_id=delivery.id, deleted=deleted)
-    return concerning
+            echoes[delivery.id] = deleted or echoes.get(delivery.id, False)
+    return concerning, echoes
 
 
 def _ids(facts: Iterable[Inbound]) -> list[str]:
     return [fact.remote_id for fact in facts]
 
 
-def _item(fact: Inbound, own_remote_id: str | None) -> Item:
+def _item(fact: Inbound, own: Container[str]) -> Item:
     author = fact.author
+    writer = Writer(author.remote_id, author.handle, author.display_name, author.email, fact.text_at) if author else None
     return Item(
         external_id=fact.remote_id,
         server_host=fact.server_host,
@@ -91,8 +106,8 @@ def _item(fact: Inbound, own_remote_id: str | None) -> Item:
         occurred_at=fact.occurred_at,
         version=fact.version,
         channel=ChannelKind(fact.channel),
-        writer=Writer(author.remote_id, author.handle, author.display_name, author.email) if author else None,
-        is_own=fact.kind is InboundKind.ECHO or (author is not None and author.remote_id == own_remote_id),
+        writer=writer,
+        is_own=fact.kind is InboundKind.ECHO or (author is not None and author.remote_id in own),
         is_repost=fact.is_repost,
         root_id=fact.root_id,
         parent_id=fact.parent_id,

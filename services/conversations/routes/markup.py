@@ -20,10 +20,10 @@ header { border-bottom: 1px solid var(--line); background: var(--panel); }
 header .page { display: flex; flex-wrap: wrap; gap: 0 1.5rem; justify-content: space-between; align-items: center;
   padding-top: .5rem; padding-bottom: .5rem; }
 header p { margin: 0; font-weight: 600; }
-nav ul { display: flex; flex-wrap: wrap; gap: .25rem; margin: 0; padding: 0; list-style: none; }
+nav ul { display: flex; flex-wrap: wrap; margin: 0 -.6rem; padding: 0; list-style: none; }
 nav a { display: inline-block; padding: .35rem .6rem; }
 nav a[aria-current] { font-weight: 700; text-decoration: none; color: inherit; }
-main { padding-top: 1.5rem; padding-bottom: 3rem; }
+main.page { padding-top: 1.5rem; padding-bottom: 3rem; }
 h1 { margin: 0 0 .75rem; font-size: 1.75rem; line-height: 1.2; }
 h2 { margin: 2rem 0 .75rem; font-size: 1.25rem; line-height: 1.3; }
 p { margin: 0 0 1rem; }
@@ -98,7 +98,7 @@ PAGE = """<!doctype html>
 <style>$style</style>
 </head>
 <body>
-<header><div class="page">$top</div></header>
+$top
 <main class="page">
 $main
 </main>

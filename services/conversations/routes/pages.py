@@ -29,6 +29,13 @@ $items
 PROBLEM = '<li><a href="#$field">$message</a></li>'
 LOOSE_PROBLEM = "<li>$message</li>"
 
+TOP = """<header><div class="page">
+<p>$name</p>
+<nav aria-label="$label"><ul>
+$links
+</ul></nav>
+</div></header>"""
+
 QUESTION_FORM = """$problems<h1>$contact</h1>
 <p>$introduction</p>
 <form method="post" action="?language=$language" novalidate>
@@ -148,7 +155,7 @@ def _page(name: str, language: Language, title: str, main: Html, errors: Sequenc
     words = WORDS[language]
     links = join(_language_link(each, language) for each in Language)
     top = fill(
-        '<p>$name</p>\n<nav aria-label="$label"><ul>\n$links\n</ul></nav>',
+        TOP,
         name=name,
         label=words.languages,
         links=links,

@@ -1,26 +1,31 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Facts about remote items, merged: whatever the order and however often they arrive, the result is the same.
 
-The words with the latest `text_at` win; a deletion wins over all words; what only the creation tells (author, thread,
-instant) is taken from any fact that has it, the earliest first.
+Each part of an item is the greatest, or the least, of what the facts say about it, in an order that never looks at
+another part; that makes the merge commutative, associative and idempotent. The words with the latest `text_at` win; a
+deletion wins over all words; what only the creation tells (author, thread, instant) comes from the earliest creation.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from services.conversations.rules.words import ChannelKind
 
 
+BEFORE_EVERYTHING = datetime.min.replace(tzinfo=UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """Whoever wrote an item, as the network names them."""
+    """Whoever wrote an item, as the network named them at `seen_at`."""
 
     external_id: str
     handle: str | None = None
     display_name: str | None = None
     email: str | None = None
+    seen_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +59,27 @@ class Item:
 
 def merge(one: Item, other: Item) -> Item:
     """Both facts about the same item. Commutative, associative and idempotent."""
-    older, newer = sorted((one, other), key=_age)
-    created = [each for each in (older, newer) if each.is_created]
-    base = min(created, key=lambda each: (each.occurred_at, *_age(each))) if created else older
-    deletions = [each.deleted_at for each in (one, other) if each.deleted_at is not None]
-    return replace(
-        base,
-        text_at=newer.text_at,
-        version=newer.version,
-        text="" if deletions else newer.text,
-        reply_target=newer.reply_target or older.reply_target,
-        writer=max((each for each in created), key=_age).writer if created else None,
-        edited_at=max((each.edited_at for each in (one, other) if each.edited_at is not None), default=None),
-        deleted_at=min(deletions, default=None),
+    words, birth = max(one, other, key=_words), min(one, other, key=_birth)
+    deleted_at = min((each for each in (one.deleted_at, other.deleted_at) if each), default=None)
+    return Item(
+        external_id=one.external_id,
+        server_host=one.server_host,
+        text_at=words.text_at,
+        version=words.version,
+        text="" if deleted_at else words.text,
+        language=None if deleted_at else words.language,
+        reply_target=None if deleted_at else words.reply_target,
+        occurred_at=birth.occurred_at,
+        channel=birth.channel,
+        is_own=birth.is_own,
+        is_repost=birth.is_repost,
+        root_id=birth.root_id,
+        parent_id=birth.parent_id,
+        parent_is_own=one.parent_is_own or other.parent_is_own,
+        writer=max((each for each in (one.writer, other.writer) if each), key=naming, default=None),
+        permalink=min((each for each in (one.permalink, other.permalink) if each), default=None),
+        edited_at=max((each for each in (one.edited_at, other.edited_at) if each), default=None),
+        deleted_at=deleted_at,
     )
 
 
@@ -79,5 +92,28 @@ def merged(items: Iterable[Item]) -> dict[str, Item]:
     return dict(sorted(found.items()))
 
 
-def _age(item: Item) -> tuple[datetime, bool, str, str]:
-    return item.text_at, item.deleted_at is not None, item.version, item.text
+def naming(writer: Writer) -> tuple[datetime, str, str, str, str]:
+    """How writers rank: the latest name of somebody is the one shown."""
+    return (
+        writer.seen_at or BEFORE_EVERYTHING,
+        writer.handle or "",
+        writer.display_name or "",
+        writer.email or "",
+        writer.external_id,
+    )
+
+
+def _words(item: Item) -> tuple[datetime, str, str, str, str]:
+    return item.text_at, item.version, item.text, item.language or "", str(sorted((item.reply_target or {}).items()))
+
+
+def _birth(item: Item) -> tuple[bool, datetime, str, bool, bool, str, str]:
+    return (
+        not item.is_created,
+        item.occurred_at,
+        item.channel,
+        item.is_own,
+        item.is_repost,
+        item.root_id or "",
+        item.parent_id or "",
+    )

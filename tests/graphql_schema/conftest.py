@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Fixtures of the HTTP edge: a served API over the shared database, and tokens of invented people."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+import pytest
+
+from services.identity import commands as identity
+from services.kernel.access import Role
+from services.kernel.database import Database
+from services.kernel.settings import Settings
+from tests.graphql_schema.serving import Served, served
+from tests.graphql_schema.small_schema import small_schema
+from tests.support.organizations import TestOrganization, found_organization
+from tests.support.servers import make_settings
+
+ORIGIN = "https://desk.example"
+
+TokenOf = Callable[..., Awaitable[str]]
+
+
+@pytest.fixture(scope="session")
+def edge_settings(database_urls: Mapping[str, str], valkey_url: str) -> Settings:
+    """Settings of the served API."""
+    return make_settings(database_urls, valkey_url, allowed_origins=frozenset({ORIGIN}))
+
+
+@pytest.fixture(scope="session")
+async def api(edge_settings: Settings) -> AsyncIterator[Served]:
+    """The small schema, served."""
+    async with served(edge_settings, small_schema()) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+async def home(database: Database) -> TestOrganization:
+    """The organization whose people call."""
+    return await found_organization(database, name="Thuiswijk")
+
+
+@pytest.fixture(scope="session")
+def token_of(database: Database) -> TokenOf:
+    """Issues a token: `await token_of(home, Role.OPERATOR, "ROADS")`."""
+
+    async def issue(organization: TestOrganization, role: Role, department: str | None = None) -> str:
+        return await identity.issue_local_token(
+            database, is_local=True, slug=organization.slug, role=role, department_code=department
+        )
+
+    return issue
+
+
+@pytest.fixture(scope="session")
+async def token(home: TestOrganization, token_of: TokenOf) -> str:
+    """A coordinator of the home organization, who may do everything in the small schema."""
+    return await token_of(home, Role.COORDINATOR)

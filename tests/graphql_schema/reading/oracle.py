@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""The third opinion: who sees which conversation, what a filter means and how an order goes, in plain Python.
+
+Both executors share the code that makes SQL of filters, orders and cursors; a mistake there would look the same in
+both. This module shares nothing with it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from hypothesis import strategies as st
+
+from graphql_schema.conversations.types import Category, Contact
+from graphql_schema.reading.declarations import decode_id, encode_id
+from graphql_schema.scalars import print_instant
+from graphql_schema.social_accounts.types import SocialAccount
+from graphql_schema.tenancy.types import Department, Person
+from services.conversations.models import Conversation
+from services.conversations.rules import ChannelKind, ConversationState, Priority
+from services.kernel.access import Actor, Role
+from tests.graphql_schema.reading.planting import Planted
+
+IDS = {
+    "departmentId": ("department_id", Department),
+    "categoryId": ("category_id", Category),
+    "socialAccountId": ("social_account_id", SocialAccount),
+    "contactId": ("contact_id", Contact),
+    "holderId": ("holder_id", Person),
+}
+INSTANTS = {"openedAt": "opened_at", "lastMessageAt": "last_message_at", "nextContactDueAt": "due_order"}
+ORDERS = {"OPENED_AT": "opened_at", "LAST_MESSAGE_AT": "last_message_at", "PRIORITY": "priority",
+          "NEXT_CONTACT_DUE_AT": "due_order"}  # fmt: skip
+
+
+def sees(planted: Planted, actor: Actor) -> Callable[[Conversation], bool]:
+    """Who sees which conversation, for a coordinator of the organization and for operators of departments."""
+    if Role.COORDINATOR in actor.roles:
+        return lambda row: True
+    grant = actor.grants[0]
+    assert grant.role is Role.OPERATOR
+    departments = grant.departments or frozenset(planted.organization.departments.values())
+    # The planted topics belong to the departments in their order; nobody may look at another's.
+    answered = zip(planted.categories, planted.organization.departments.values(), strict=False)
+    topics = {category.id for category, department in answered if department in departments}
+
+    def is_seen(row: Conversation) -> bool:
+        held = row.holder_id == actor.membership_id
+        return row.department_id in departments or row.category_id in topics or held
+
+    return is_seen
+
+
+def holds(tree: Mapping[str, Any] | None, row: Conversation) -> bool:
+    """Whether a filter lets a row through."""
+    for name, value in (tree or {}).items():
+        if value is None:
+            continue
+        if name == "and":
+            found = all(holds(each, row) for each in value)
+        elif name == "or":
+            found = any(holds(each, row) for each in value)
+        elif name == "not":
+            found = not holds(value, row)
+        else:
+            found = all(_compare(name, comparator, operand, row) for comparator, operand in value.items())
+        if not found:
+            return False
+    return True
+
+
+def _compare(name: str, comparator: str, operand: Any, row: Conversation) -> bool:
+    value, operand = _value(name, row), _operand(name, operand) if comparator != "isNull" else operand
+    if comparator == "isNull":
+        return (value is None) == operand
+    if comparator in ("neq", "nin"):
+        return not (value == operand if comparator == "neq" else value in operand)
+    if value is None:
+        return False
+    return {
+        "eq": lambda: value == operand,
+        "in": lambda: value in operand,
+        "gt": lambda: value > operand,
+        "gte": lambda: value >= operand,
+        "lt": lambda: value < operand,
+        "lte": lambda: value <= operand,
+    }[comparator]()
+
+
+def _value(name: str, row: Conversation) -> Any:
+    if name in IDS:
+        return getattr(row, IDS[name][0])
+    if name in INSTANTS:
+        return getattr(row, INSTANTS[name])
+    return {"state": row.state.value, "channelKind": row.channel_kind.value, "priority": row.priority}[name]
+
+
+def _operand(name: str, operand: Any) -> Any:
+    if isinstance(operand, list):
+        return [_operand(name, each) for each in operand]
+    if name in IDS:
+        return decode_id(operand, IDS[name][1]) or UUID(int=0)
+    if name in INSTANTS:
+        return datetime.fromisoformat(operand)
+    return Priority[operand].value if name == "priority" else operand
+
+
+def ordered(rows: Sequence[Conversation], keys: Sequence[Mapping[str, str]]) -> list[Conversation]:
+    """The rows in an order; the id is the last key, in the direction of the key before it."""
+    keys = keys or [{"field": "NEXT_CONTACT_DUE_AT", "direction": "ASC"}]
+    found = sorted(rows, key=lambda row: row.id, reverse=keys[-1]["direction"] == "DESC")
+    for key in reversed(keys):
+        found.sort(key=lambda row: getattr(row, ORDERS[key["field"]]), reverse=key["direction"] == "DESC")
+    return found
+
+
+def filters(planted: Planted, other: Planted) -> st.SearchStrategy[dict[str, Any]]:
+    """Filters over everything that conversations offer, with ids that exist, are foreign, malformed or of other types."""
+    leaf = st.fixed_dictionaries({}, optional=_comparisons(planted, other))
+    tree = leaf
+    for _ in range(3):
+        nested = {"and": st.lists(tree, max_size=2), "or": st.lists(tree, max_size=2), "not": tree}
+        tree = st.one_of(leaf, st.fixed_dictionaries({}, optional={**_comparisons(planted, other), **nested}))
+    return tree
+
+
+def _comparisons(planted: Planted, other: Planted) -> dict[str, st.SearchStrategy[Any]]:
+    found: dict[str, st.SearchStrategy[Any]] = {}
+    for name, (attribute, shown) in IDS.items():
+        here = {encode_id(shown, row_id) for each in planted.conversations if (row_id := getattr(each, attribute))}
+        foreign = {encode_id(shown, row_id) for each in other.conversations if (row_id := getattr(each, attribute))}
+        strange = ["", "?", encode_id(SocialAccount if shown is Person else Person, planted.accounts[0].id)]
+        found[name] = _comparison(st.sampled_from([*sorted(here), *sorted(foreign)[:1], *strange]), may_be_null=True)
+    for name, attribute in INSTANTS.items():
+        instants = sorted({print_instant(getattr(each, attribute)) for each in planted.conversations})
+        found[name] = _comparison(st.sampled_from(instants), ranges=True)
+    found["state"] = _comparison(st.sampled_from([each.value for each in ConversationState]))
+    found["channelKind"] = _comparison(st.sampled_from([each.value for each in ChannelKind]))
+    found["priority"] = _comparison(st.sampled_from([each.name for each in Priority]), ranges=True)
+    return found
+
+
+def _comparison(
+    values: st.SearchStrategy[Any], *, ranges: bool = False, may_be_null: bool = False
+) -> st.SearchStrategy[dict[str, Any] | None]:
+    several = st.lists(values, max_size=3)
+    options: dict[str, st.SearchStrategy[Any]] = {"eq": values, "neq": values, "in": several, "nin": several}
+    if ranges:
+        options |= dict.fromkeys(("gt", "gte", "lt", "lte"), values)
+    if may_be_null:
+        options["isNull"] = st.booleans()
+    one = st.sampled_from(sorted(options)).flatmap(lambda name: st.fixed_dictionaries({name: options[name]}))
+    return st.one_of(one, one, one, st.fixed_dictionaries({}, optional=options), st.none())
+
+
+def orders() -> st.SearchStrategy[list[dict[str, str]]]:
+    """Orders of up to three keys in any directions."""
+    directions = st.sampled_from(("ASC", "DESC"))
+    fields = st.lists(st.sampled_from(sorted(ORDERS)), max_size=3, unique=True)
+    return fields.flatmap(
+        lambda names: st.tuples(*(directions for _ in names)).map(
+            lambda chosen: [{"field": name, "direction": each} for name, each in zip(names, chosen, strict=True)]
+        )
+    )
