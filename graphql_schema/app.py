@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: EUPL-1.2
 """The HTTP edge: routes, lifespan, and the process that serves them.
 
-    python -m graphql_schema.app       serves on 127.0.0.1, on the port of BELFRY_PORT
-    uvicorn --factory graphql_schema.app:app
+python -m graphql_schema.app       serves on 127.0.0.1, on the port of BELFRY_PORT
+uvicorn --factory graphql_schema.app:app
 """
 
 import asyncio
@@ -31,6 +31,7 @@ from graphql_schema.request_ids import RequestIds, request_id_of
 from graphql_schema.rings import Rings
 from graphql_schema.schema import ApiSchema, api_schema
 from graphql_schema.transport import Api
+from services.conversations import routes as contact_form
 from services.kernel.runtime import Runtime, open_runtime
 from services.kernel.settings import Settings
 from services.kernel.telemetry import configure_logging
@@ -44,7 +45,7 @@ SDL_HEADERS = {"Cache-Control": "public, max-age=300"}
 Door = Callable[[Runtime], Sequence[BaseRoute]]
 """A function of a domain's `routes` module: HTTP that is not GraphQL, each door with its own bounds."""
 
-DOORS: tuple[Door, ...] = (health_routes,)
+DOORS: tuple[Door, ...] = (health_routes, contact_form.routes)
 
 log = structlog.get_logger()
 

@@ -40,7 +40,11 @@ PERMISSION = "belfry.permission"
 
 
 def check_arguments(
-    schema: GraphQLSchema, document: DocumentNode, operation_name: str | None, variables: dict[str, Any], context: Context
+    schema: GraphQLSchema,
+    document: DocumentNode,
+    operation_name: str | None,
+    variables: dict[str, Any],
+    context: Context,
 ) -> list[GraphQLError]:
     """Why a valid operation cannot run with these variables as this actor; at most a handful of errors."""
     operation = _operation(document, operation_name)
@@ -75,7 +79,9 @@ def check_text(text: str) -> None:
 class _Walk:
     """One pass over the fields of an operation. Each fragment is read once: its arguments are the same everywhere."""
 
-    def __init__(self, schema: GraphQLSchema, document: DocumentNode, variables: VariableValues, context: Context) -> None:
+    def __init__(
+        self, schema: GraphQLSchema, document: DocumentNode, variables: VariableValues, context: Context
+    ) -> None:
         self.schema, self.variables, self.context = schema, variables, context
         self.fragments = {
             each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)

@@ -45,9 +45,13 @@ class Context:
         """A transaction of the actor that commits at its end: one for each mutation."""
         return self.runtime.database.unit_of_work(self.actor)
 
-    @cached_property
+    @property
     def cursor_key(self) -> bytes:
         """The key under which this organization's cursors are signed."""
+        return self._cursor_key
+
+    @cached_property
+    def _cursor_key(self) -> bytes:
         return self.runtime.vault.derive("cursor", self.actor.tenant_id.bytes)
 
     async def still_holds(self) -> bool:

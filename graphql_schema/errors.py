@@ -24,14 +24,17 @@ INTERNAL = "INTERNAL_SERVER_ERROR"
 INTERNAL_MESSAGE = "Internal server error."
 CAUSES_MAX = 10
 
-CODES = frozenset(
-    """
-    GRAPHQL_PARSE_FAILED GRAPHQL_VALIDATION_FAILED BAD_USER_INPUT OPERATION_RESOLUTION_FAILURE DOCUMENT_TOO_COMPLEX
-    QUERY_TOO_DEEP QUERY_COST_EXCEEDED PERSISTED_DOCUMENT_NOT_FOUND PERSISTED_DOCUMENT_REQUIRED BAD_REQUEST
-    METHOD_NOT_ALLOWED NOT_ACCEPTABLE SUBSCRIPTION_NEEDS_STREAM PAYLOAD_TOO_LARGE UNSUPPORTED_MEDIA_TYPE UNAUTHENTICATED
-    FORBIDDEN THROTTLED ORGANIZATION_SUSPENDED INTERNAL_SERVER_ERROR SERVICE_UNAVAILABLE TIMEOUT
-    """.split()
-)
+# fmt: off
+CODES = frozenset({
+    "GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED", "BAD_USER_INPUT", "OPERATION_RESOLUTION_FAILURE",
+    "DOCUMENT_TOO_COMPLEX", "QUERY_TOO_DEEP", "QUERY_COST_EXCEEDED",
+    "PERSISTED_DOCUMENT_NOT_FOUND", "PERSISTED_DOCUMENT_REQUIRED",
+    "BAD_REQUEST", "METHOD_NOT_ALLOWED", "NOT_ACCEPTABLE", "SUBSCRIPTION_NEEDS_STREAM", "PAYLOAD_TOO_LARGE",
+    "UNSUPPORTED_MEDIA_TYPE",
+    "UNAUTHENTICATED", "FORBIDDEN", "THROTTLED", "ORGANIZATION_SUSPENDED",
+    "INTERNAL_SERVER_ERROR", "SERVICE_UNAVAILABLE", "TIMEOUT",
+})
+# fmt: on
 """Every code that a top-level error may carry."""
 
 log = structlog.get_logger()
@@ -122,7 +125,9 @@ def error_body(refusal: RequestRefused, request_id: str) -> bytes:
 
 def not_found_body(request_id: str) -> bytes:
     """The JSON for an address that is not served."""
-    return orjson.dumps({"errors": [{"message": "Not found.", "extensions": {"code": "NOT_FOUND", "requestId": request_id}}]})
+    return orjson.dumps(
+        {"errors": [{"message": "Not found.", "extensions": {"code": "NOT_FOUND", "requestId": request_id}}]}
+    )
 
 
 def log_defect(error: BaseException, request_id: str, path: list[str | int] | None = None) -> None:
@@ -183,5 +188,10 @@ def _extensions(code: str, request_id: str, retry_after_seconds: int | None = No
 
 def _copy(error: GraphQLError, message: str, extensions: dict[str, Any]) -> GraphQLError:
     return GraphQLError(
-        message, nodes=error.nodes, source=error.source, positions=error.positions, path=error.path, extensions=extensions
+        message,
+        nodes=error.nodes,
+        source=error.source,
+        positions=error.positions,
+        path=error.path,
+        extensions=extensions,
     )

@@ -75,7 +75,10 @@ async def _state(name: str, check: Callable[[], Awaitable[None]]) -> dict[str, A
         return {"ok": False, "reason": str(error)}
     except Exception as error:  # noqa: BLE001  whatever is broken, the answer is: not ready
         log.warning("part_not_well", part=name, kind=type(error).__name__)
-        return {"ok": False, "reason": "It did not answer in time." if isinstance(error, TimeoutError) else "It failed."}
+        return {
+            "ok": False,
+            "reason": "It did not answer in time." if isinstance(error, TimeoutError) else "It failed.",
+        }
     return {"ok": True}
 
 

@@ -62,15 +62,15 @@ def id_of(target: type, description: str) -> Any:
 def idempotency_key() -> Any:
     """The key by which a repeated request is recognized: `idempotency_key: str | None = idempotency_key()`."""
     return strawberry.field(
-        description="Yours to choose, 1 to 200 characters: the same key with the same input acts once and answers alike "
-        "for 24 hours. Send it again after any transport error, which means unknown, not failed.",
+        description="Yours to choose, 1 to 200 characters: the same key with the same input acts once and answers "
+        "alike for 24 hours. Send it again after any transport error, which means unknown, not failed.",
         metadata={INPUT: Given()},
     )
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(given, id_of, idempotency_key))
 def mutation_input(cls: C) -> C:
-    """Make an input type of a class. Its docstring is the description; every field is given, id_of or idempotency_key."""
+    """Make an input type of a class. The docstring is its description; fields are given, id_of or idempotency_key."""
     if not cls.__name__.endswith("Input") or not cls.__doc__:
         raise TypeError(f"{_path(cls)} is an input: name it …Input and say in a docstring what it is.")
     for name, annotation in list(cls.__annotations__.items()):
@@ -82,7 +82,7 @@ def mutation_input(cls: C) -> C:
             cls.__annotations__[name] = _as_id(annotation, UUID, f"{_path(cls)}.{name}")
         elif name == IDEMPOTENCY_KEY:
             cls.__annotations__[name] = _as_id(annotation, str, f"{_path(cls)}.{name}")
-    return cast("C", strawberry.input(description=inspect.cleandoc(cls.__doc__))(cls))
+    return strawberry.input(description=inspect.cleandoc(cls.__doc__))(cls)
 
 
 def decode(value: Any) -> tuple[Any, list[DomainError]]:

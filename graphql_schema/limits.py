@@ -172,7 +172,9 @@ class Measure:
     def check(self) -> None:
         """Refuse what no further node could make good. Called after each, so that counts stay small."""
         if self.fields > FIELDS_MAX:
-            raise DocumentTooComplex(f"At most {FIELDS_MAX} fields, those of fragments counted wherever they are spread.")
+            raise DocumentTooComplex(
+                f"At most {FIELDS_MAX} fields, those of fragments counted wherever they are spread."
+            )
         if self.aliases > ALIASES_MAX:
             raise DocumentTooComplex(f"At most {ALIASES_MAX} aliases.")
 
@@ -207,9 +209,7 @@ class Measure:
 
 def _measure(definition: OperationDefinitionNode | FragmentDefinitionNode, measured: Mapping[str, Measure]) -> Measure:
     measure = Measure()
-    stack: list[tuple[SelectionNode, int, bool]] = [
-        (each, 0, False) for each in definition.selection_set.selections
-    ]
+    stack: list[tuple[SelectionNode, int, bool]] = [(each, 0, False) for each in definition.selection_set.selections]
     while stack:
         node, depth, introspecting = stack.pop()
         if isinstance(node, FragmentSpreadNode):
@@ -246,9 +246,7 @@ def _check_directives(definitions: list[ExecutableDefinitionNode]) -> None:
             stack.extend(selections.selections)
 
 
-def _check_pairs(
-    definitions: list[ExecutableDefinitionNode], fragments: Mapping[str, FragmentDefinitionNode]
-) -> None:
+def _check_pairs(definitions: list[ExecutableDefinitionNode], fragments: Mapping[str, FragmentDefinitionNode]) -> None:
     pairs = 0
     for definition in definitions:
         merging, merged = [[definition.selection_set]], 0
@@ -285,7 +283,7 @@ def _dependencies_first(fragments: Mapping[str, FragmentDefinitionNode]) -> list
     """Fragment names, each after those it spreads. Fragments of a cycle come in some order."""
     ordered: dict[str, None] = {}
     begun: set[str] = set()
-    stack = [(name, False) for name in reversed(fragments)]
+    stack = [(name, False) for name in reversed(list(fragments))]
     while stack:
         name, finished = stack.pop()
         if finished:

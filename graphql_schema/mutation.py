@@ -151,8 +151,10 @@ class Errand:
 
 
 class ErrandDeclaration(MutationDeclaration):
-    """A mutation whose handler calls a network between two units of work. It takes no idempotency key: repeating it is
-    harmless, because the second unit of work decides."""
+    """A mutation whose handler calls a network between two units of work.
+
+    It takes no idempotency key: repeating it is harmless, because the second unit of work decides.
+    """
 
     async def run(self, root: Any, context: Context, asked: Any) -> Any:
         """Do it once. Returns the payload; raises only what the caller cannot repair."""

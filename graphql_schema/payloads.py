@@ -10,8 +10,7 @@ import inspect
 import pkgutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import Enum
-from importlib.util import find_spec
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, TypeVar, cast, dataclass_transform
 from uuid import UUID
@@ -23,6 +22,7 @@ from strawberry.utils.str_converters import to_camel_case
 import services
 from graphql_schema.reading.annotations import shape_of
 from graphql_schema.reading.declarations import ReadBack, declaration_of
+from graphql_schema.reading.mapping import vocabulary
 from services.kernel.errors import REFUSALS, DomainError
 
 USER_ERRORS = "user_errors"
@@ -32,23 +32,20 @@ C = TypeVar("C", bound=type)
 
 def _import_rules() -> None:
     """Refusals register themselves when their module is imported; the enum below needs them all."""
-    for package in pkgutil.iter_modules(services.__path__):
-        if package.ispkg and find_spec(f"services.{package.name}.rules") is not None:
-            importlib.import_module(f"services.{package.name}.rules")
+    for root in services.__path__:
+        for domain in pkgutil.iter_modules([root]):
+            if any(each.name == "rules" for each in pkgutil.iter_modules([f"{root}/{domain.name}"])):
+                importlib.import_module(f"services.{domain.name}.rules")
 
 
 _import_rules()
 
-UserErrorCode = strawberry.enum(
-    Enum(
-        "UserErrorCode",
-        {
-            code: strawberry.enum_value(code, description=inspect.cleandoc(refusal.__dict__.get("__doc__") or refusal.message))
-            for code, refusal in sorted(REFUSALS.items())
-        },
-        module=__name__,
-    ),
-    description="Why an act was refused. Values are added over time; `code` is always the most specific one.",
+UserErrorCode = vocabulary(
+    cast("type[StrEnum]", StrEnum("UserErrorCode", [(each, each) for each in sorted(REFUSALS)], module=__name__)),
+    "Why an act was refused. Values are added over time; `code` is always the most specific one.",
+    **{
+        code: inspect.cleandoc(refusal.__dict__.get("__doc__") or refusal.message) for code, refusal in REFUSALS.items()
+    },
 )
 
 
@@ -102,7 +99,7 @@ def mutation_payload(cls: C) -> C:
     cls.__annotations__[USER_ERRORS] = list[error]
     described = "What the caller can repair; empty when the act was done."
     setattr(cls, USER_ERRORS, strawberry.field(default_factory=list, description=described))
-    return cast("C", strawberry.type(description=inspect.cleandoc(cls.__doc__))(cls))
+    return strawberry.type(description=inspect.cleandoc(cls.__doc__))(cls)
 
 
 def payload_shape(payload: type) -> PayloadShape:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
 """The one schema: assembled from the domains, printed to `schema.graphql`, and the only way in which errors leave.
 
-    python -m graphql_schema.schema        writes graphql_schema/schema.graphql
+python -m graphql_schema.schema        writes graphql_schema/schema.graphql
 """
 
 import sys
@@ -77,8 +77,11 @@ class ApiSchema(strawberry.Schema):
         """Strawberry would log every error here, refusals and citizens' words included; `presented` logs defects."""
 
     def as_str(self) -> str:
-        """The printed schema, sorted. Only the print is: Strawberry's sort_schema would execute with the sorted copy,
-        whose enums have lost their Python classes (test_schema shows it)."""
+        """The printed schema, sorted.
+
+        Only the print is: with Strawberry's sort_schema the sorted copy would also execute, and its enums have lost
+        their Python classes (test_schema shows it).
+        """
         printed = copy(self)
         printed._schema = lexicographic_sort_schema(self.core)  # noqa: SLF001  there is no public way to print a sorted one
         return print_schema(printed)

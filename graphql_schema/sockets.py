@@ -129,7 +129,9 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
         if len(self.operations) >= SUBSCRIPTIONS_PER_CONNECTION_MAX:
             refusal = Throttled(f"At most {SUBSCRIPTIONS_PER_CONNECTION_MAX} operations at a time on one socket.")
             errors = presented([refused(refusal)], self.context.request_id)
-            await self.send_message({"id": operation.id, "type": "error", "payload": [each.formatted for each in errors]})
+            await self.send_message(
+                {"id": operation.id, "type": "error", "payload": [each.formatted for each in errors]}
+            )
             return
         self.operations[operation.id] = operation
         operation.task = asyncio.create_task(self.run_operation(operation))

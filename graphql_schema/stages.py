@@ -95,9 +95,7 @@ class Stages(SchemaExtension):
         errors = validate(schema, document, rules, max_errors=VALIDATION_ERRORS_MAX, hide_suggestions=True)
         if errors:
             return [coded(error, VALIDATION_FAILED) for error in errors]
-        return check_arguments(
-            schema, document, execution.operation_name, execution.variables or {}, execution.context
-        )
+        return check_arguments(schema, document, execution.operation_name, execution.variables or {}, execution.context)
 
 
 class ClosedStages(Stages):

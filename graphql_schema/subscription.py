@@ -177,9 +177,7 @@ async def _can_resume(snapshot: Snapshot, position: int, head: int) -> bool:
         return position == head
     following = owned(OutboxEntry, col(OutboxEntry.seq) > position).order_by(col(OutboxEntry.seq)).limit(1)
     oldest = await snapshot.one_or_none(following)
-    return (
-        oldest is not None and oldest.seq == position + 1 and oldest.occurred_at >= snapshot.now - RESUME_WINDOW
-    )
+    return oldest is not None and oldest.seq == position + 1 and oldest.occurred_at >= snapshot.now - RESUME_WINDOW
 
 
 async def _is_behind(snapshot: Snapshot, position: int, kinds: frozenset[str]) -> bool:

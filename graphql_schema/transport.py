@@ -150,13 +150,21 @@ class Api(GraphQL[Any, None]):
     async def parse_http_body(self, request: Any) -> GraphQLRequestData:
         return cast("ExchangeAdapter", request).exchange.data
 
-    async def execute_single(self, **operation: Any) -> ExecutionResult:
-        data: GraphQLRequestData = operation["request_data"]
+    async def execute_single(
+        self,
+        request: Any,
+        request_adapter: Any,
+        sub_response: Any,
+        context: Any,
+        root_value: Any,
+        request_data: GraphQLRequestData,
+    ) -> ExecutionResult:
+        data = request_data
         try:
             return await self.schema.execute(
                 data.query,
                 variable_values=data.variables,
-                context_value=operation["context"],
+                context_value=context,
                 operation_name=data.operation_name,
                 allowed_operation_types=(OperationType.QUERY, OperationType.MUTATION),
             )
@@ -217,7 +225,9 @@ class Api(GraphQL[Any, None]):
 
 def request_data(body: dict[str, Any]) -> GraphQLRequestData:
     """The parameters of a request. Raises BadRequest when one has the wrong shape or the query is missing."""
-    query, variables, name, extensions = (body.get(key) for key in ("query", "variables", "operationName", "extensions"))
+    query, variables, name, extensions = (
+        body.get(key) for key in ("query", "variables", "operationName", "extensions")
+    )
     if not isinstance(query, str) or not query:
         raise BadRequest("The body has no query.")
     if not _is(variables, dict) or not _is(extensions, dict) or not _is(name, str):

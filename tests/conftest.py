@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from services.kernel.access import Role
 from services.kernel.database import Database
@@ -19,6 +21,9 @@ from tests.support.servers import ServerOwner, Servers, make_settings
 
 SERVERS = "belfry_servers"
 FIGURE = "figure"
+# How fast a machine is decides nothing: no test of ours judges wall-clock time.
+hypothesis_settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("house")
 owner = pytest.StashKey[ServerOwner]()
 
 

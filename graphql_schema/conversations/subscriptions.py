@@ -8,12 +8,12 @@ before the event that changed them.
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
-from typing import Annotated, Any
+from enum import StrEnum
+from typing import Annotated, Any, cast
 from uuid import UUID
 
 import strawberry
-from sqlalchemy import ColumnElement, Uuid, bindparam, exists, select
+from sqlalchemy import Uuid, bindparam, exists, select
 from sqlalchemy.sql.elements import ColumnClause
 from sqlalchemy.sql.visitors import replacement_traverse
 from sqlmodel import col
@@ -23,7 +23,7 @@ from graphql_schema.context import Context
 from graphql_schema.conversations.types import Conversation
 from graphql_schema.reading.declarations import encode_id, plain
 from graphql_schema.reading.inputs import filter_input
-from graphql_schema.reading.mapping import read_back
+from graphql_schema.reading.mapping import read_back, vocabulary
 from graphql_schema.reading.resolvers import matching_ids
 from graphql_schema.subscription import LEFT_VIEW, RESYNC, EventStream, Sight, StreamedEvent
 from services.assignments import events as assignments
@@ -63,16 +63,11 @@ STREAM_ITSELF = {
     RESYNC: "Too much was missed to be told one by one: fetch the list again, and resume from this cursor.",
 }
 
-ConversationEventKind = strawberry.enum(
-    Enum(
-        "ConversationEventKind",
-        {
-            name: strawberry.enum_value(name, description=description)
-            for name, description in (*KINDS.values(), *STREAM_ITSELF.items())
-        },
-        module=__name__,
-    ),
-    description="What happened to a conversation. Values are added over time.",
+MEANINGS = dict([*KINDS.values(), *STREAM_ITSELF.items()])
+ConversationEventKind = vocabulary(
+    cast("type[StrEnum]", StrEnum("ConversationEventKind", [(each, each) for each in MEANINGS], module=__name__)),
+    "What happened to a conversation. Values are added over time.",
+    **MEANINGS,
 )
 
 NAMES = {event.kind: name for event, (name, _) in KINDS.items()} | {name: name for name in STREAM_ITSELF}
@@ -81,6 +76,7 @@ TAKING = frozenset({assignments.ConversationClaimed.kind, assignments.Conversati
 GIVING_BACK = frozenset(
     event.kind for event in (assignments.ConversationReleased, assignments.ClaimLapsed, assignments.ClaimCompleted)
 )
+ConversationFilter = filter_input(Conversation)
 CAN_TAKE_FROM_VIEW = ROUTING | TAKING
 """Events after which somebody who saw a conversation may not see it any more."""
 
@@ -92,7 +88,9 @@ class ConversationEvent:
     event: ConversationEventKind = strawberry.field(description="What happened.")  # pyright: ignore[reportInvalidTypeForm]
     node: Conversation | None = read_back("The conversation as it is now; null for LEFT_VIEW and RESYNC.")
     node_id: strawberry.ID | None = strawberry.field(description="Its id, for LEFT_VIEW too; null for RESYNC only.")
-    cursor: str = strawberry.field(description="Where the stream stands: send it as `after` to resume behind this event.")
+    cursor: str = strawberry.field(
+        description="Where the stream stands: send it as `after` to resume behind this event."
+    )
     occurred_at: datetime = strawberry.field(description="When it was recorded.")
 
 
@@ -101,15 +99,16 @@ class ConversationSubscriptions:
     """What happens while somebody watches."""
 
     @strawberry.subscription(
-        description="What happens to the conversations that the caller sees, in order, at least once, after each commit. "
-        "Rights are checked for every event. Needs conversations:read.",
+        description="What happens to the conversations that the caller sees: after each commit, in order, at least "
+        "once. Rights are checked for every event. Needs conversations:read.",
         metadata={PERMISSION: Permission.CONVERSATION_READ},
     )
     async def conversation_events(
         self,
         info: strawberry.Info[Context, None],
-        filter: Annotated[  # noqa: A002  the argument's name in the schema
-            filter_input(Conversation) | None, strawberry.argument(description="Only conversations that match now.")
+        filter: Annotated[  # noqa: A002  # pyright: ignore[reportUnknownParameterType]  the schema's name for it
+            ConversationFilter | None,  # pyright: ignore[reportInvalidTypeForm]
+            strawberry.argument(description="Only conversations that match now."),
         ] = strawberry.UNSET,
         after: Annotated[
             str | None,
@@ -119,7 +118,9 @@ class ConversationSubscriptions:
         asked = None if filter is strawberry.UNSET else filter
         async with info.context.snapshot() as snapshot:
             await matching_ids(snapshot, Conversation, [], asked)  # refuses a filter that cannot be answered
-        stream = EventStream(info.context, "conversationEvents", frozenset(NAMES) - set(STREAM_ITSELF), Watcher(asked).look)
+        stream = EventStream(
+            info.context, "conversationEvents", frozenset(NAMES) - set(STREAM_ITSELF), Watcher(asked).look
+        )
         return _told(await stream.open(None if after is strawberry.UNSET else after))
 
 
@@ -154,15 +155,15 @@ async def _told(events: AsyncGenerator[StreamedEvent, None]) -> AsyncGenerator[C
 
 
 async def saw_before(snapshot: Snapshot, entry: OutboxEntry) -> bool:
-    """Whether the actor saw a conversation until the event: the predicate, over its department, topic and holder then."""
+    """Whether the actor saw a conversation until the event: the predicate over department, topic and holder then."""
     before = await _before(snapshot, entry)
     if before is None:
         return False
     table = models.Conversation.__table__  # pyright: ignore[reportAttributeAccessIssue]
     replaced = {table.c[name]: bindparam(f"before_{name}", value, type_=Uuid()) for name, value in before.items()}
 
-    def replace(each: Any, **_: Any) -> ColumnElement[Any] | None:
-        return replaced.get(each) if isinstance(each, ColumnClause) else None
+    def replace(element: Any, **_: Any) -> Any:
+        return replaced.get(element) if isinstance(element, ColumnClause) else None
 
     visible = replacement_traverse(plain(CONVERSATION_IS_VISIBLE), {}, replace)
     row = select(table.c.id).where(table.c.tenant_id == ACTOR.tenant, table.c.id == entry.subject_id, visible)

@@ -257,7 +257,10 @@ def plain_column(source: Any, what: str) -> Column[Any]:
 
 
 def moved(expression: E, source: FromClause, alias: FromClause) -> E:
-    """The expression with every column of `source` replaced by the same column of one of its aliases."""
+    """The expression with every column of `source` replaced by the same column of one of its aliases.
+
+    That holds in subqueries too: one that needs other rows of the same table must name an alias of its own.
+    """
 
     def replace(element: Any, **_: Any) -> Any:
         is_own = isinstance(element, ColumnClause) and element.table is source
@@ -296,7 +299,9 @@ def seen_with(column: Any, visible: ColumnElement[bool]) -> ColumnElement[bool]:
     if key is None:
         raise DeclarationError(f"{own} has no foreign key together with {TENANT_COLUMN}.")
     other = key.target.table
-    held = and_(other.c[TENANT_COLUMN] == own.table.c[TENANT_COLUMN], key.target == own, plain(visible))
+    # Where the other row's predicate looks into this table too, it means rows of its own and not this one.
+    predicate = moved(plain(visible), own.table, own.table.alias())
+    held = and_(other.c[TENANT_COLUMN] == own.table.c[TENANT_COLUMN], key.target == own, predicate)
     return exists(select(key.target).where(held).correlate_except(other))
 
 

@@ -113,7 +113,7 @@ def _filter_input(readable: Readable) -> type:
     name = f"{readable.name}Filter"
     fields: dict[str, Any] = {}
     for named in readable.filters:
-        kind = _comparison_input(value_type(readable, named))
+        kind = comparison_input(value_type(readable, named))
         fields[named.name] = _input_field(kind | None, describe(readable, named), to_camel_case(named.name))
     nested = f"Nested at most {FILTER_DEPTH_MAX} deep."
     fields["and_"] = _input_field(str | None, f"All of these must hold. {nested}", "and")
@@ -130,7 +130,8 @@ def _filter_input(readable: Readable) -> type:
 
 
 @cache
-def _comparison_input(python_type: Any) -> type:
+def comparison_input(python_type: Any) -> type:
+    """The comparisons that a type of value allows: `DateTimeFilter`, `IdFilter` (for UUID), `PriorityFilter`."""
     annotation = strawberry.ID if python_type is UUID else python_type
     name = "Id" if python_type is UUID else _graphql_name(python_type)
     fields: dict[str, Any] = {}

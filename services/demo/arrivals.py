@@ -19,7 +19,7 @@ from services.social_accounts.rules import Network
 
 WEEK = timedelta(weeks=1)
 CRISIS_TALK_SHARE = 0.85
-COMPLIMENT_SHARE, SPAM_SHARE = 0.05, 0.015
+COMPLIMENT_SHARE, SPAM_SHARE, VAGUE_SHARE = 0.05, 0.015, 0.08
 AVOIDED_FOR = timedelta(weeks=5)
 AVOIDED_SHARE = 0.85
 TO_THE_FORM_SHARE = 0.7
@@ -97,9 +97,9 @@ class Arrivals:
         account = self._account(at)
         draw = self.chance.random()
         if topic is not self._crisis_topic and draw < SPAM_SHARE:
-            return self._told(at, Topic(None, 0, self.plan.voice.spam, (), intent=Intent.SPAM), account)
+            return self._told(at, Topic(None, 0, self.plan.voice.spam, intent=Intent.SPAM), account)
         if topic is not self._crisis_topic and draw < SPAM_SHARE + COMPLIMENT_SHARE:
-            return self._told(at, Topic(None, 0, self.plan.voice.compliments, (), intent=Intent.COMPLIMENT), account)
+            return self._told(at, Topic(None, 0, self.plan.voice.compliments, intent=Intent.COMPLIMENT), account)
         known = self._category(topic)
         avoided = known is not None and self._is_avoided(at, topic, known)
         if (known is not None and known.confidential) or (avoided and self.chance.random() < TO_THE_FORM_SHARE):
@@ -136,7 +136,7 @@ class Arrivals:
             return telling.tell_avoided(scene, avoider)
         age = self.now - scene.at
         recent = UNCONFIRMED_BETWEEN[0] < age < UNCONFIRMED_BETWEEN[1]
-        answerable = bool(scene.topic.answers) and 0 < scene.account.outside < 1
+        answerable = not (scene.known and scene.known.formal) and 0 < scene.account.outside < 1
         if recent and answerable and not self.has_unconfirmed:
             self.has_unconfirmed = True
             return telling.tell_unconfirmed(scene)
@@ -147,6 +147,8 @@ class Arrivals:
         week = min(WEEKS - 1, (at - self.since) // WEEK)
         pace = PACE_FIRST + (PACE_LAST - PACE_FIRST) * week / (WEEKS - 1)
         is_crisis = topic is self._crisis_topic
+        is_vague = bool(topic.vague) and self.chance.random() < VAGUE_SHARE
+        questions = topic.vague if is_vague else topic.questions
         return Scene(
             plan=self.plan,
             chance=self.chance,
@@ -158,6 +160,8 @@ class Arrivals:
             pace=pace if is_private else pace * 0.7,
             is_private=is_private,
             is_crisis=is_crisis,
+            question=questions[self.chance.randrange(len(questions))],
+            is_vague=is_vague,
             fill={
                 "street": pick(self.chance, voice.streets),
                 "number": str(self.chance.randrange(2, 240)),

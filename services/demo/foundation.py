@@ -27,13 +27,13 @@ class Ground:
     members: Mapping[str, UUID]
     accounts: Mapping[str, UUID]
     categories: Mapping[str, UUID]
-    rules: tuple[rules.Rule, ...]
+    table: tuple[rules.Rule, ...]
     routes: dict[tuple[str, UUID], rules.Route] = field(default_factory=dict[tuple[str, UUID], rules.Route])
 
     def route(self, text: str, account_id: UUID) -> rules.Route:
         """Where the routing rules send a text. The same text goes the same way, so it is asked once."""
         if (text, account_id) not in self.routes:
-            self.routes[text, account_id] = rules.route(text, account_id=account_id, rules=self.rules)
+            self.routes[text, account_id] = rules.route(text, account_id=account_id, rules=self.table)
         return self.routes[text, account_id]
 
     def category_name(self, category_id: UUID | None) -> str | None:

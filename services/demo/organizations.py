@@ -6,7 +6,8 @@ from datetime import timedelta
 from services.demo.people import MOLENDAM as MOLENDAM_PEOPLE
 from services.demo.people import WATERRODE as WATERRODE_PEOPLE
 from services.demo.plans import AccountPlan, CategoryPlan, CrisisPlan, DepartmentPlan, OrganizationPlan, RulePlan
-from services.demo.texts_dutch import DEPARTMENT_TOPICS, DESK_TOPICS, HIGH_WATER
+from services.demo.texts_departments import DEPARTMENT_TOPICS
+from services.demo.texts_dutch import DESK_TOPICS, HIGH_WATER
 from services.demo.texts_french import FRENCH
 from services.demo.texts_french import TOPICS as FRENCH_TOPICS
 from services.demo.voice_dutch import DUTCH, HIGH_WATER_POSTS

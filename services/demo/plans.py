@@ -88,20 +88,29 @@ class RulePlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Topic:
-    """What citizens ask about one category and what they are told. Texts may hold {street}, {number} and {day}.
+class Question:
+    """What a citizen asks, the answer to it, and where it makes sense what we ask back and are told then.
 
-    `category` None: nothing that a rule knows. `vague` questions hold no keyword, so a person has to sort them.
+    Texts may hold {street}, {number} and {day}, the same ones throughout an exchange.
+    """
+
+    text: str
+    answer: str = ""
+    ask_back: str = ""
+    told: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """What citizens ask about one category. `category` None: nothing that a rule knows.
+
+    `vague` questions hold no keyword, so a person has to sort them. The answers of a formal category are referrals.
     """
 
     category: str | None
     weight: float
-    questions: tuple[str, ...]
-    answers: tuple[str, ...]
-    ask_back: str = ""
-    told: str = ""
-    referral: str = ""
-    vague: tuple[str, ...] = ()
+    questions: tuple[Question, ...]
+    vague: tuple[Question, ...] = ()
     difficulty: Difficulty = Difficulty.NORMAL
     intent: Intent = Intent.QUESTION
 
@@ -111,12 +120,12 @@ class Voice:
     """What is said whatever the topic, in one language."""
 
     acknowledgements: tuple[str, ...]
+    referrals: tuple[str, ...]
     thanks: tuple[str, ...]
-    again: tuple[str, ...]
-    answers_again: tuple[str, ...]
+    again: tuple[Question, ...]
     additions: tuple[str, ...]
-    compliments: tuple[str, ...]
-    spam: tuple[str, ...]
+    compliments: tuple[Question, ...]
+    spam: tuple[Question, ...]
     closings: Mapping[Outcome, tuple[str, ...]]
     takeover_reason: str
     first_post: str

@@ -3,7 +3,7 @@
 
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,7 +12,7 @@ from services.conversations.rules import Difficulty, Intent, Outcome, ReplyPurpo
 from services.conversations.rules.gate import LEASE
 from services.deliveries.rules import DeliveryState
 from services.demo.hours import WorkingHours, pick
-from services.demo.plans import AccountPlan, CategoryPlan, OrganizationPlan, PersonPlan, Topic
+from services.demo.plans import AccountPlan, CategoryPlan, OrganizationPlan, PersonPlan, Question, Topic
 from services.demo.stories import (
     PUBLISHING,
     Categorized,
@@ -32,6 +32,7 @@ WAIT_SPREAD = 1.35
 HANDLING_MINUTES: Mapping[Difficulty, float] = {Difficulty.EASY: 4, Difficulty.NORMAL: 8, Difficulty.HARD: 25}
 WAIT_MINUTES: Mapping[Difficulty, float] = {Difficulty.EASY: 45, Difficulty.NORMAL: 90, Difficulty.HARD: 220}
 CRISIS_WAIT_MINUTES = 25.0
+RELEASED_SHARE, LAPSED_SHARE, TAKEN_OVER_SHARE = 0.1, 0.04, 0.03
 SECOND = timedelta(seconds=1)
 
 
@@ -49,6 +50,8 @@ class Scene:
     pace: float
     is_private: bool
     is_crisis: bool
+    question: Question
+    is_vague: bool
     fill: Mapping[str, str]
 
     @property
@@ -65,7 +68,7 @@ class Scene:
     def minutes(self, least: float, most: float) -> timedelta:
         return timedelta(seconds=round(self.chance.uniform(least, most) * 60))
 
-    def text(self, options: Sequence[str]) -> str:
+    def text(self, *options: str) -> str:
         """One of several texts, with its places filled."""
         filled = pick(self.chance, options).format_map(self.fill)
         return filled[:1].upper() + filled[1:]
@@ -142,11 +145,11 @@ def tell_unrouted(scene: Scene) -> tuple[Step, ...]:
 def tell_compliment(scene: Scene) -> tuple[Step, ...]:
     """Nothing was asked. Somebody may answer all the same."""
     seen_at, person = scene.picked_up(scene.at), scene.worker()
-    steps: list[Step] = [Wrote(scene.at, scene.text(scene.topic.questions), Intent.COMPLIMENT)]
+    steps: list[Step] = [Wrote(scene.at, scene.text(scene.question.text), Intent.COMPLIMENT)]
     if scene.happens(0.4) and scene.account.outside < 1:
         written_at = scene.handled(seen_at)
         ended_at = written_at + PUBLISHING + SECOND
-        text = scene.text(scene.plan.voice.thanks)
+        text = scene.text(scene.question.answer)
         steps += [
             Held(seen_at, person.key, ended_at, ClaimState.RELEASED),
             Replied(written_at, person.key, ReplyPurpose.ANSWER, text, follow_up=True),
@@ -158,15 +161,14 @@ def tell_compliment(scene: Scene) -> tuple[Step, ...]:
 def tell_spam(scene: Scene) -> tuple[Step, ...]:
     """Advertising, closed as such. Half of these closings have been confirmed by a coordinator."""
     person = scene.worker()
-    asked = Wrote(scene.at, scene.text(scene.topic.questions), Intent.SPAM if scene.happens(0.5) else None)
+    asked = Wrote(scene.at, scene.text(scene.question.text), Intent.SPAM if scene.happens(0.5) else None)
     return asked, _dismissal(scene, person, Outcome.SPAM)
 
 
 def _from(scene: Scene, fate: "Fate") -> tuple[Step, ...]:
-    is_vague = bool(scene.topic.vague) and scene.happens(0.08)
-    asked = _asked(scene, scene.topic.vague if is_vague else scene.topic.questions)
+    asked = _asked(scene)
     steps = fate(scene, asked.at)
-    if is_vague and scene.known is not None and isinstance(steps[0], Held):
+    if scene.is_vague and scene.known is not None and isinstance(steps[0], Held):
         sorter = scene.plan.people_of(Role.OPERATOR, scene.plan.desk)[0]
         steps = [Categorized(steps[0].at - SECOND, sorter.key, scene.known.name), *steps]
     return asked, *steps
@@ -175,19 +177,18 @@ def _from(scene: Scene, fate: "Fate") -> tuple[Step, ...]:
 def _answered(scene: Scene, asked_at: datetime) -> list[Step]:
     if scene.happens(scene.account.outside):
         return _answered_outside(scene, asked_at)
-    person, steps = _taken(scene, asked_at)
-    held = steps[-1]
+    person, steps, held = _taken(scene, asked_at)
     steps.append(Replied(_before_end(held), person.key, ReplyPurpose.ANSWER, _answer(scene)))
     done_at = held.until + SECOND
     if scene.happens(0.25):
         done_at += scene.minutes(4, 200)
-        steps.append(Wrote(done_at, scene.text(scene.plan.voice.thanks), Intent.THANKS))
+        steps.append(Wrote(done_at, scene.text(*scene.plan.voice.thanks), Intent.THANKS))
     elif scene.happens(0.04):
         again_at = scene.hours.after(done_at, 45)
         until = again_at + scene.minutes(3, 8)
         steps += [
             Held(again_at, person.key, until, ClaimState.RELEASED),
-            Replied(_before_end(until), person.key, ReplyPurpose.ANSWER, scene.text(scene.plan.voice.additions),
+            Replied(_before_end(until), person.key, ReplyPurpose.ANSWER, scene.text(*scene.plan.voice.additions),
                     follow_up=True),
         ]  # fmt: skip
         done_at = until
@@ -202,19 +203,17 @@ def _answered_outside(scene: Scene, asked_at: datetime) -> list[Step]:
 
 
 def _clarified(scene: Scene, asked_at: datetime) -> list[Step]:
-    if scene.happens(scene.account.outside):
-        return _answered_outside(scene, asked_at)
-    person, steps = _taken(scene, asked_at)
-    held = steps[-1]
-    question = scene.text((scene.topic.ask_back,)) if scene.topic.ask_back else scene.text(scene.plan.voice.again)
+    if not scene.question.ask_back or scene.happens(scene.account.outside):
+        return _answered(scene, asked_at)
+    person, steps, held = _taken(scene, asked_at)
+    question = scene.text(scene.question.ask_back)
     replied_at = _before_end(held)
     steps.append(Replied(replied_at, person.key, ReplyPurpose.CLARIFYING_QUESTION, question))
-    if scene.happens(0.35):
+    if scene.happens(0.45):
         closed_at = replied_at + PUBLISHING + NO_RESPONSE_AFTER + SECOND
         return [*steps, Closed(closed_at, None, Outcome.NO_RESPONSE, "The citizen did not answer our question.")]
     told_at = held.until + scene.minutes(20, 2_400)
-    told = scene.text((scene.topic.told,)) if scene.topic.told else scene.text(scene.plan.voice.again)
-    return [*steps, Wrote(told_at, told), *_answered(scene, told_at)]
+    return [*steps, Wrote(told_at, scene.text(scene.question.told)), *_answered(scene, told_at)]
 
 
 def _acknowledged(scene: Scene, asked_at: datetime) -> list[Step]:
@@ -223,15 +222,15 @@ def _acknowledged(scene: Scene, asked_at: datetime) -> list[Step]:
     acknowledged: list[Step] = [
         Held(seen_at, person.key, until, ClaimState.RELEASED),
         Replied(_before_end(until), person.key, ReplyPurpose.ACKNOWLEDGEMENT,
-                scene.text(scene.plan.voice.acknowledgements)),
+                scene.text(*scene.plan.voice.acknowledgements)),
     ]  # fmt: skip
     return [*acknowledged, *_answered(scene, until)]
 
 
 def _referred(scene: Scene, asked_at: datetime) -> list[Step]:
-    person, steps = _taken(scene, asked_at)
-    held = steps[-1]
-    text = scene.text((scene.topic.referral,)) if scene.topic.referral else _answer(scene)
+    person, steps, held = _taken(scene, asked_at)
+    is_formal = scene.known is not None and scene.known.formal
+    text = _answer(scene) if is_formal else scene.text(*scene.plan.voice.referrals)
     steps.append(Replied(_before_end(held), person.key, ReplyPurpose.REFERRAL, text))
     return [*steps, _closing(scene, held.until + SECOND, person, Outcome.REFERRED)]
 
@@ -239,18 +238,18 @@ def _referred(scene: Scene, asked_at: datetime) -> list[Step]:
 def _reopened(scene: Scene, asked_at: datetime) -> list[Step]:
     steps = _answered(scene, asked_at)
     again_at = steps[-1].at + scene.minutes(600, 8_000)
-    person, more = _taken(scene, again_at)
-    held = more[-1]
-    text = scene.text(scene.plan.voice.answers_again)
+    person, more, held = _taken(scene, again_at)
+    again = scene.plan.voice.again[scene.chance.randrange(len(scene.plan.voice.again))]
+    text = scene.text(again.answer)
     answer = Replied(_before_end(held), person.key, ReplyPurpose.ANSWER, text)
-    wrote = Wrote(again_at, scene.text(scene.plan.voice.again), Intent.QUESTION)
+    wrote = Wrote(again_at, scene.text(again.text), Intent.QUESTION)
     return [*steps, wrote, *more, answer, _closing(scene, held.until + SECOND, person, Outcome.ANSWERED)]
 
 
 def _refused_first(scene: Scene, asked_at: datetime) -> list[Step]:
     """The network refuses the first attempt; the second one passes."""
-    person, steps = _taken(scene, asked_at)
-    held, text = steps[-1], _answer(scene)
+    person, steps, held = _taken(scene, asked_at)
+    text = _answer(scene)
     refused_at = _before_end(held)
     ended_at = refused_at + timedelta(minutes=4) + PUBLISHING + SECOND
     return [
@@ -266,7 +265,7 @@ def _unanswered(scene: Scene, asked_at: datetime) -> list[Step]:
     person = scene.worker()
     outcome = Outcome.DUPLICATE if scene.happens(0.5) else Outcome.RESOLVED
     seen_at = scene.picked_up(scene.picked_up(asked_at))
-    text = scene.text(scene.plan.voice.closings[outcome])
+    text = scene.text(*scene.plan.voice.closings[outcome])
     return [Closed(seen_at, person.key, outcome, text)]
 
 
@@ -278,14 +277,14 @@ def _withdrawn(scene: Scene, asked_at: datetime) -> list[Step]:
     deleted_at = asked_at + scene.minutes(1, 40)
     person = scene.worker()
     closed_at = scene.hours.after(deleted_at + SECOND, scene.chance.uniform(30, 500))
-    text = scene.text(scene.plan.voice.closings[Outcome.NO_ANSWER_NEEDED])
+    text = scene.text(*scene.plan.voice.closings[Outcome.NO_ANSWER_NEEDED])
     return [TookBack(deleted_at), Closed(closed_at, person.key, Outcome.NO_ANSWER_NEEDED, text)]
 
 
 Fate = Callable[[Scene, datetime], list[Step]]
 FATES: Mapping[Fate, float] = {
     _answered: 64,
-    _clarified: 13,
+    _clarified: 26,
     _acknowledged: 8,
     _referred: 3,
     _reopened: 4,
@@ -303,25 +302,26 @@ OUTSIDE_FATES: Mapping[Fate, float] = {_answered: 85, _unanswered: 8, _dismissed
 FORMAL_FATES: Mapping[Fate, float] = {_referred: 1}
 
 
-def _taken(scene: Scene, asked_at: datetime) -> tuple[PersonPlan, list[Held]]:
-    """Who answers, and everybody's claims until then; the last one is complete a second after the answer is out."""
-    taken_at = scene.picked_up(asked_at)
-    person = scene.worker()
+def _taken(scene: Scene, asked_at: datetime) -> tuple[PersonPlan, list[Step], Held]:
+    """Who answers, everybody's claims until then, and the last one: it ends a second after the answer is out."""
+    taken_at, person = scene.picked_up(asked_at), scene.worker()
     held = Held(taken_at, person.key, scene.handled(taken_at) + PUBLISHING + SECOND, ClaimState.COMPLETED)
     before_at = taken_at - scene.minutes(13, 25)
     if before_at <= asked_at or not scene.hours.is_open(before_at):
-        return person, [held]
-    other = scene.worker().key
-    if scene.happens(0.1):
-        return person, [Held(before_at, other, before_at + scene.minutes(1, 8), ClaimState.RELEASED), held]
-    if scene.happens(0.05):
-        return person, [Held(before_at, other, before_at + LEASE + SECOND, ClaimState.LAPSED), held]
-    if scene.happens(0.03):
-        person = scene.coordinators()[0]
-        reason = scene.plan.voice.takeover_reason
-        taken_over = Held(before_at, other, taken_at, ClaimState.TAKEN_OVER, reason)
-        return person, [taken_over, Held(taken_at, person.key, held.until, ClaimState.COMPLETED)]
-    return person, [held]
+        return person, [held], held
+    other, draw = scene.worker().key, scene.chance.random()
+    rescuers = [each for each in scene.coordinators() if each.key != other]
+    if draw < RELEASED_SHARE:
+        before = Held(before_at, other, before_at + scene.minutes(1, 8), ClaimState.RELEASED)
+    elif draw < RELEASED_SHARE + LAPSED_SHARE:
+        before = Held(before_at, other, before_at + LEASE + SECOND, ClaimState.LAPSED)
+    elif draw < RELEASED_SHARE + LAPSED_SHARE + TAKEN_OVER_SHARE and rescuers:
+        before = Held(before_at, other, taken_at, ClaimState.TAKEN_OVER, scene.plan.voice.takeover_reason)
+        person = rescuers[0]
+        held = Held(taken_at, person.key, held.until, ClaimState.COMPLETED)
+    else:
+        return person, [held], held
+    return person, [before, held], held
 
 
 def _before_end(held: Held | datetime) -> datetime:
@@ -329,12 +329,12 @@ def _before_end(held: Held | datetime) -> datetime:
     return (held.until if isinstance(held, Held) else held) - PUBLISHING - SECOND
 
 
-def _asked(scene: Scene, options: Sequence[str] = ()) -> Wrote:
-    return Wrote(scene.at, scene.text(options or scene.topic.questions), scene.intent())
+def _asked(scene: Scene) -> Wrote:
+    return Wrote(scene.at, scene.text(scene.question.text), scene.intent())
 
 
 def _answer(scene: Scene) -> str:
-    return scene.text(scene.topic.answers or (scene.topic.referral,))
+    return scene.text(scene.question.answer)
 
 
 def _closing(scene: Scene, after: datetime, person: PersonPlan, outcome: Outcome) -> Closed:
@@ -342,11 +342,11 @@ def _closing(scene: Scene, after: datetime, person: PersonPlan, outcome: Outcome
     at = after + scene.minutes(1, 5)
     if scene.happens(0.5):
         at = scene.hours.after(at, scene.chance.uniform(30, 900))
-    return Closed(at, person.key, outcome, scene.text(scene.plan.voice.closings[outcome]))
+    return Closed(at, person.key, outcome, scene.text(*scene.plan.voice.closings[outcome]))
 
 
 def _dismissal(scene: Scene, person: PersonPlan, outcome: Outcome) -> Closed:
     at = scene.picked_up(scene.at)
     others = [each.key for each in scene.coordinators() if each.key != person.key]
     confirmed_by = others[0] if scene.happens(0.5) else None
-    return Closed(at, person.key, outcome, scene.text(scene.plan.voice.closings[outcome]), confirmed_by)
+    return Closed(at, person.key, outcome, scene.text(*scene.plan.voice.closings[outcome]), confirmed_by)

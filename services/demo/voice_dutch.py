@@ -2,7 +2,7 @@
 """What Molendam says whatever the topic, and what it posts by itself, in Dutch. All of it is invented."""
 
 from services.conversations.rules import Outcome
-from services.demo.plans import Voice
+from services.demo.plans import Question, Voice
 
 DUTCH = Voice(
     acknowledgements=(
@@ -10,30 +10,44 @@ DUTCH = Voice(
         "Goed dat u het meldt! Een collega kijkt ernaar; wij laten snel iets weten.",
         "Uw vraag is binnen. Wij hebben er even een collega bij nodig.",
     ),
+    referrals=(
+        "Hier gaat de provincie over; u bereikt haar op provincie.example. Wij hebben uw vraag ook doorgestuurd.",
+        "Dat doet het waterschap. Op waterschap.example/melden kunt u het direct aangeven.",
+    ),
     thanks=("Dank u wel, dat is duidelijk!", "Top, bedankt.", "Fijn dat u zo snel antwoordt.", "Helder, dank."),
     again=(
-        "Ik kom er toch nog even op terug: er is niets gebeurd. Hoe zit het nu?",
-        "Nog een vraag erbij: geldt dat ook voor mijn buren?",
-        "Het is weer zover, precies hetzelfde. Kunt u nog eens kijken?",
-    ),
-    answers_again=(
-        "Excuses, dat was niet de bedoeling. Wij hebben het vandaag opnieuw doorgezet en controleren het {day}.",
-        "Ja, dat geldt ook voor uw buren. Zij hoeven niets te doen.",
-        "Dank dat u terugkomt. Er is nu iemand naartoe; u krijgt {day} bericht.",
+        Question(
+            "Ik kom er toch nog even op terug: er is niets gebeurd. Hoe zit het nu?",
+            "Excuses, dat was niet de bedoeling. Wij hebben het vandaag opnieuw doorgezet en controleren het {day}.",
+        ),
+        Question(
+            "Nog een vraag erbij: geldt dat ook voor mijn buren?",
+            "Ja, dat geldt ook voor uw buren. Zij hoeven niets te doen.",
+        ),
+        Question(
+            "Het is weer zover, precies hetzelfde. Kunt u nog eens kijken?",
+            "Dank dat u terugkomt. Er is nu iemand naartoe; u krijgt {day} bericht.",
+        ),
     ),
     additions=(
         "Nog een aanvulling: het kan ook telefonisch, op werkdagen tot 17.00 uur.",
         "Ter aanvulling: de collega van de buitendienst is net geweest.",
     ),
     compliments=(
-        "Complimenten voor de mannen van de reiniging, de {street} ligt er weer prachtig bij!",
-        "Wat een vriendelijke mevrouw aan de balie {day}. Dat mag ook weleens gezegd.",
-        "Mooie foto's van de Oude Haven!",
-        "Eindelijk een gemeente die gewoon antwoord geeft. Chapeau.",
+        Question(
+            "Complimenten voor de mannen van de reiniging, de {street} ligt er weer prachtig bij!",
+            "Wat leuk om te horen! Wij geven het door aan de ploeg.",
+        ),
+        Question(
+            "Wat een vriendelijke mevrouw aan de balie {day}. Dat mag ook weleens gezegd.",
+            "Dank u wel, wij hebben het haar laten lezen.",
+        ),
+        Question("Mooie foto's van de Oude Haven!", "Dank u! Een inwoner heeft ze gemaakt."),
+        Question("Eindelijk een gemeente die gewoon antwoord geeft. Chapeau.", "Daar doen wij het voor."),
     ),
     spam=(
-        "Verdien 900 per dag vanuit huis, stuur een bericht voor het geheim!!!",
-        "Uw dak gratis laten keuren? Wij zijn {day} in uw straat, reageer nu.",
+        Question("Verdien 900 per dag vanuit huis, stuur een bericht voor het geheim!!!"),
+        Question("Uw dak gratis laten keuren? Wij zijn {day} in uw straat, reageer nu."),
     ),
     closings={
         Outcome.ANSWERED: (

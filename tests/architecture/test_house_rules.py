@@ -36,6 +36,7 @@ SQL_VERB = re.compile(
     re.IGNORECASE,
 )
 NOT_ACTS = {
+    "services/conversations/commands/adopting.py": {"parents"},
     "services/conversations/commands/holding.py": {"lapse", "complete", "free", "hold_of"},
     "services/identity/commands.py": {"register_person", "open_door", "issue_local_token"},
     "services/tenancy/commands.py": {"sort_key"},

@@ -12,6 +12,7 @@ import httpx2
 import orjson
 import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Origin, Subprotocol
 
 from graphql_schema.app import HOST, create_app, server_config
 from graphql_schema.schema import ApiSchema
@@ -74,7 +75,8 @@ class Served:
     ) -> AsyncIterator["Socket"]:
         """A socket; with a token it is initialized and acknowledged."""
         url = f"ws://{self.host}:{self.port}/graphql"
-        async with connect(url, subprotocols=[protocol], origin=origin, proxy=None, compression=None) as opened:
+        wish, page = Subprotocol(protocol), None if origin is None else Origin(origin)
+        async with connect(url, subprotocols=[wish], origin=page, proxy=None, compression=None) as opened:
             wrapped = Socket(opened)
             if token is not None:
                 await wrapped.send(type="connection_init", payload={"authorization": f"Bearer {token}"})

@@ -10,7 +10,6 @@ import strawberry
 from sqlalchemy import text
 from strawberry.extensions import FieldExtension
 
-from graphql_schema.connections import Connection
 from graphql_schema.context import Context
 from graphql_schema.mutation import Act, given, id_of, idempotency_key, mutation, mutation_input, mutation_payload
 from graphql_schema.reading.mapping import read_back
@@ -67,13 +66,15 @@ class Query(NodeQueries, TenancyQueries):
 
     @strawberry.field(description="Fails with an error of ours.")
     async def fails(self, how: str) -> str | None:
-        raise {"FORBIDDEN": Forbidden, "UNAVAILABLE": ServiceUnavailable, "INPUT": BadUserInput, "NOT_FOUND": NotFound}[how]
+        raise {"FORBIDDEN": Forbidden, "UNAVAILABLE": ServiceUnavailable, "INPUT": BadUserInput, "NOT_FOUND": NotFound}[
+            how
+        ]
 
     @strawberry.field(description="Fails in the database.")
     async def broken_sql(self, info: strawberry.Info[Context, None]) -> str | None:
         async with info.context.snapshot() as snapshot:
-            await snapshot.rows(text("select no_such_column, :secret from belfry.department where tenant_id = :actor_tenant"),
-                                secret=SECRET)  # fmt: skip
+            wrong = text("select no_such_column, :secret from belfry.department where tenant_id = :actor_tenant")
+            await snapshot.rows(wrong, secret=SECRET)
         return None
 
     @strawberry.field(description="Answers null where it may not.")
@@ -139,9 +140,13 @@ class Mutation:
     """Acts on departments, which only Belfry itself may do in earnest."""
 
     @mutation("Add a department.", permission=Permission.SOCIAL_ACCOUNT_REGISTER)
-    async def department_add(self, act: Act, input: DepartmentAddInput) -> DepartmentAddPayload:
+    async def department_add(self, act: Act, input: DepartmentAddInput) -> DepartmentAddPayload:  # noqa: A002
         row = DepartmentRow(
-            tenant_id=act.actor.tenant_id, code=input.code, name=input.name, sort_key=input.name, parent_id=input.parent_id
+            tenant_id=act.actor.tenant_id,
+            code=input.code,
+            name=input.name,
+            sort_key=input.name,
+            parent_id=input.parent_id,
         )
         if input.parent_id is not None:
             await queries.department(act.uow, input.parent_id)
@@ -153,7 +158,7 @@ class Mutation:
         return DepartmentAddPayload(department=Department.of(row.id))
 
     @mutation("Rename a department.", permission=Permission.SOCIAL_ACCOUNT_REGISTER)
-    async def department_rename(self, act: Act, input: DepartmentRenameInput) -> DepartmentRenamePayload:
+    async def department_rename(self, act: Act, input: DepartmentRenameInput) -> DepartmentRenamePayload:  # noqa: A002
         row = await queries.department(act.uow, input.department_id)
         if row.version != input.expected_version:
             raise Conflict(field=("expected_version",))
@@ -161,7 +166,7 @@ class Mutation:
         return DepartmentRenamePayload(department=Department.of(row.id))
 
     @mutation("Fail after writing.", permission=Permission.SOCIAL_ACCOUNT_REGISTER)
-    async def department_break(self, act: Act, input: DepartmentBreakInput) -> DepartmentBreakPayload:
+    async def department_break(self, act: Act, input: DepartmentBreakInput) -> DepartmentBreakPayload:  # noqa: A002
         act.uow.add(DepartmentRow(tenant_id=act.actor.tenant_id, code="ROADS", name="Twice", sort_key="twice"))
         return DepartmentBreakPayload(department=None)
 

@@ -62,8 +62,8 @@ class Street:
         tenant, departments = self.organization.id, self.organization.departments
         contact = Contact(tenant_id=tenant, network=Network.BLUESKY, external_id=str(identifiers.new()), seen_at=START)
         row = Conversation(
-            tenant_id=tenant, network=Network.BLUESKY, thread_key=str(identifiers.new()), social_account_id=self.account,
-            contact_id=contact.id, channel_kind=ChannelKind.PUBLIC, department_id=departments[department],
+            tenant_id=tenant, network=Network.BLUESKY, thread_key=str(identifiers.new()), contact_id=contact.id,
+            social_account_id=self.account, channel_kind=ChannelKind.PUBLIC, department_id=departments[department],
             category_id=category, state=ConversationState.OPEN, opened_at=START, last_message_at=START,
             next_contact_due_at=START,
         )  # fmt: skip
@@ -74,7 +74,9 @@ class Street:
         return row.id
 
     async def topic(self, *, confidential: bool) -> UUID:
-        row = Category(tenant_id=self.organization.id, name=str(identifiers.new()), sort_key="x", confidential=confidential)
+        row = Category(
+            tenant_id=self.organization.id, name=str(identifiers.new()), sort_key="x", confidential=confidential
+        )
         async with self.database.unit_of_work(self.organization.system) as uow:
             uow.add(row)
         return row.id

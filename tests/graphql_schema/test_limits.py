@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""Each limit at its edge: the last document that passes, and the first that does not. No resolver runs for a refusal."""
+"""Each limit at its edge: the last document that passes, and the first that does not. Refusals run no resolver."""
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -42,12 +43,16 @@ def depth(levels: int) -> str:
     return "{ nested " + "{ inner " * (levels - 2) + "{ name }" + " }" * (levels - 1)
 
 
+def within(selections: str) -> str:
+    return f"{{ nested {{ {selections} }} }} "
+
+
 def repeated(count: int) -> str:
     return "{ nested { " + "name " * (count - 1) + "} }"
 
 
 def spread(fields: int, times: int) -> str:
-    return "{ nested { %s } } fragment F on Nested { %s }" % ("...F " * times, "name " * fields)
+    return f"{{ nested {{ {'...F ' * times}}} }} fragment F on Nested {{ {'name ' * fields}}}"
 
 
 def chain(fragments: int, tail: str) -> str:
@@ -57,11 +62,11 @@ def chain(fragments: int, tail: str) -> str:
 
 
 def directives(places: int, each: int) -> str:
-    return "{ %s }" % " ".join(f"a{i}: echo {'@skip(if: false) ' * each}" for i in range(places))
+    return f"{{ {' '.join(f'a{i}: echo ' + '@skip(if: false) ' * each for i in range(places))} }}"
 
 
 def aliases(count: int) -> str:
-    return "{ nested { %s } }" % " ".join(f"a{i}: name" for i in range(count))
+    return f"{{ nested {{ {' '.join(f'a{i}: name' for i in range(count))} }} }}"
 
 
 def roots(count: int) -> str:
@@ -81,7 +86,11 @@ EDGES: list[tuple[Callable[[int], str], int, type[RequestRefused]]] = [
     (depth, DEPTH_MAX, QueryTooDeep),
     (lambda levels: chain(levels - 2, "name"), DEPTH_MAX, QueryTooDeep),
     (repeated, FIELDS_MAX, DocumentTooComplex),
-    (lambda fields: spread((fields - 1) // 7, 7) if (fields - 1) % 7 == 0 else spread(fields - 1, 1), FIELDS_MAX, DocumentTooComplex),
+    (
+        lambda fields: spread((fields - 1) // 7, 7) if (fields - 1) % 7 == 0 else spread(fields - 1, 1),
+        FIELDS_MAX,
+        DocumentTooComplex,
+    ),
     (aliases, ALIASES_MAX, DocumentTooComplex),
     (roots, ROOT_FIELDS_MAX, DocumentTooComplex),
     (lambda count: directives(count, 1), DIRECTIVES_MAX, DocumentTooComplex),
@@ -163,15 +172,13 @@ def test_the_lexer_stops_at_the_limit_of_tokens() -> None:
 
 
 WORST = {
-    "one object, as often as allowed": "{ nested { %s } }" % ("inner { name } " * 100),
-    "with an object in it": "{ nested { %s } }" % ("inner { inner { name } } " * 71),
-    "beneath inline fragments": "{ nested { %s } }" % ("... on Nested { inner { name } } " * 100),
-    "in many fragments": "{ nested { %s } } %s" % (
-        " ".join(f"...F{i}" for i in range(24)),
-        " ".join(f"fragment F{i} on Nested {{ {'inner { name } ' * 4} }}" for i in range(24)),
-    ),
-    "one leaf, as often as allowed": "{ nested { %s } }" % ("name " * 499),
-}  # fmt: skip
+    "one object, as often as allowed": within("inner { name } " * 100),
+    "with an object in it": within("inner { inner { name } } " * 71),
+    "beneath inline fragments": within("... on Nested { inner { name } } " * 100),
+    "in many fragments": within(" ".join(f"...F{i}" for i in range(24)))
+    + " ".join(f"fragment F{i} on Nested {{ {'inner { name } ' * 4} }}" for i in range(24)),
+    "one leaf, as often as allowed": within("name " * 499),
+}
 
 
 @pytest.mark.parametrize("name", WORST)
@@ -187,10 +194,10 @@ def test_the_worst_documents_that_pass_are_cheap_to_validate(name: str) -> None:
 @pytest.mark.parametrize(
     "document",
     [
-        "{ nested { %s } }" % ("inner { name } " * 101),
-        "{ nested { %s } }" % ("inner { inner { name } } " * 72),
-        "{ nested { %s } }" % ("... on Nested { inner { name } } " * 101),
-        "{ echo } fragment F on Nested { %s }" % ("inner { name } " * 101),
+        within("inner { name } " * 101),
+        within("inner { inner { name } } " * 72),
+        within("... on Nested { inner { name } } " * 101),
+        f"{{ echo }} fragment F on Nested {{ {'inner { name } ' * 101} }}",
     ],
 )
 def test_one_object_selected_too_often_is_refused_before_validation(document: str) -> None:
@@ -235,10 +242,8 @@ def test_nesting_is_measured_as_the_parser_sees_it(value: Any) -> None:
 @pytest.mark.parametrize("body", [b'{"a": ' + b'"' * 200_000, b"{" + b"[]" * 120_000, b'{"' + b"\\" * 250_000])
 def test_the_scan_of_a_hostile_body_is_linear(body: bytes) -> None:
     before = time.process_time()
-    try:
+    with contextlib.suppress(BadRequest):
         check_nesting(body)
-    except BadRequest:
-        pass
     assert time.process_time() - before < VALIDATION_CPU_SECONDS_MAX
 
 
@@ -278,7 +283,9 @@ async def test_values_that_nothing_can_hold_are_refused_before_a_resolver_runs(
     assert Tripwire.runs == runs
 
 
-@pytest.mark.parametrize("query", ["{ ech }", "{ echo(txt: 1) }", "query ($x: Strin) { echo(text: $x) }", "{ nested { nam } }"])
+@pytest.mark.parametrize(
+    "query", ["{ ech }", "{ echo(txt: 1) }", "query ($x: Strin) { echo(text: $x) }", "{ nested { nam } }"]
+)
 async def test_nothing_suggests_what_may_have_been_meant(api: Served, token: str, query: str) -> None:
     answer = await api.post({"query": query}, token)
     assert "Did you mean" not in answer.text
@@ -286,10 +293,9 @@ async def test_nothing_suggests_what_may_have_been_meant(api: Served, token: str
 
 
 async def test_introspection_can_be_closed(edge_settings: Any, token: str) -> None:
+    from graphql_schema.schema import build_schema
     from tests.graphql_schema.serving import served
     from tests.graphql_schema.small_schema import Mutation, Query, Subscription
-
-    from graphql_schema.schema import build_schema
 
     closed = build_schema(Query, Mutation, Subscription, introspection=False)
     async with served(edge_settings, closed) as api:

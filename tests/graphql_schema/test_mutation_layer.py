@@ -2,7 +2,6 @@
 """What every mutation inherits: one unit of work, user errors, ids that tell nothing, and acts that happen once."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -73,9 +72,9 @@ class Town:
 
 
 @pytest.fixture
-async def town(api: Served, database: Database, token_of: TokenOf) -> AsyncIterator[Town]:
+async def town(api: Served, database: Database, token_of: TokenOf) -> Town:
     organization = await found_organization(database, name="Doedorp", roles=[Role.COORDINATOR, Role.ADMIN, Role.VIEWER])
-    yield Town(api, database, organization, await token_of(organization, Role.COORDINATOR))
+    return Town(api, database, organization, await token_of(organization, Role.COORDINATOR))
 
 
 def only_error(payload: Any) -> tuple[str, list[str] | None]:
@@ -248,7 +247,13 @@ async def test_while_the_first_request_runs_the_second_is_told_so(town: Town) ->
 
 def test_the_hash_covers_the_mutation_and_every_field_but_the_key() -> None:
     def add(**changes: Any) -> DepartmentAddInput:
-        values: dict[str, Any] = {"code": "A", "name": "B", "aliases": ["x", "y"], "parent_id": None, "idempotency_key": "k"}
+        values: dict[str, Any] = {
+            "code": "A",
+            "name": "B",
+            "aliases": ["x", "y"],
+            "parent_id": None,
+            "idempotency_key": "k",
+        }
         return DepartmentAddInput(**{**values, **changes})
 
     same = request_hash("department_add", add())
@@ -338,7 +343,7 @@ def test_a_mutation_with_another_shape_is_refused() -> None:
     with pytest.raises(TypeError, match=r"async def lamp_fix\(self, act: Act, input: LampFixInput\) -> LampFixPayload"):
 
         @mutation("Fix a lamp.", permission=Permission.CONVERSATION_CLAIM)
-        async def lamp_fix(self: Any, act: Act, input: DepartmentAddInput) -> DepartmentAddPayload:
+        async def lamp_fix(self: Any, act: Act, input: DepartmentAddInput) -> DepartmentAddPayload:  # noqa: A002
             raise AssertionError
 
 

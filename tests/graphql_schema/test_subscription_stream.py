@@ -63,7 +63,7 @@ async def runtime(edge_settings: Settings) -> AsyncIterator[Runtime]:
 def found_street(live: Served, runtime: Runtime, database: Database, token_of: TokenOf) -> FoundStreet:
     async def one_more() -> Street:
         organization = await found_organization(database, name="Straat")
-        tokens = {each: await token_of(organization, *each) for each in WATCHERS}
+        tokens: dict[tuple[Role, str | None], str] = {each: await token_of(organization, *each) for each in WATCHERS}
         street = Street(live, runtime, organization, tokens)
         await street.prepare()
         return street
@@ -222,7 +222,10 @@ async def test_a_conversation_that_becomes_confidential_leaves_the_view_of_those
 ) -> None:
     conversation, secret = await street.open("ROADS"), await street.topic(confidential=True)
     everywhere = await token_of(street.organization, Role.OPERATOR)
-    async with street.api.socket(everywhere) as socket, street.api.socket(street.token(Role.COORDINATOR)) as coordinator:
+    async with (
+        street.api.socket(everywhere) as socket,
+        street.api.socket(street.token(Role.COORDINATOR)) as coordinator,
+    ):
         for each in (socket, coordinator):
             await watch(each, street)
         await street.route(conversation, "ROADS", secret)
@@ -377,7 +380,9 @@ def stream_of(street: Street, name: str = "conversationEvents") -> EventStream:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.integers(0, 2**63 - 1), st.data())
-async def test_a_cursor_survives_its_journey_and_no_change_to_it(street: Street, sequence: int, data: st.DataObject) -> None:
+async def test_a_cursor_survives_its_journey_and_no_change_to_it(
+    street: Street, sequence: int, data: st.DataObject
+) -> None:
     stream = stream_of(street)
     cursor = stream.cursor(sequence)
     assert stream.read_cursor(cursor) == sequence

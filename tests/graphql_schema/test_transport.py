@@ -2,6 +2,7 @@
 """The table of statuses, row by row over real HTTP, and the headers and media types of every answer."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,20 +56,24 @@ ROWS = {
     ),
     "missing variable": Row(query("query ($of: Int!) { number(of: $of) }"), "BAD_USER_INPUT", 400, 200),
     "page too large": Row(query("{ departments(first: 101) { nodes { id } } }"), "BAD_USER_INPUT", 400, 200),
-    "page from both ends": Row(query("{ departments(first: 1, last: 1) { nodes { id } } }"), "BAD_USER_INPUT", 400, 200),
+    "page from both ends": Row(
+        query("{ departments(first: 1, last: 1) { nodes { id } } }"), "BAD_USER_INPUT", 400, 200
+    ),
     "bad cursor": Row(query('{ departments(after: "x") { nodes { id } } }'), "BAD_USER_INPUT", 400, 200),
     "bad input that a resolver found": Row(query('{ echo fails(how: "INPUT") }'), "BAD_USER_INPUT", 400, 200),
     "which operation?": Row(query(TWO), "OPERATION_RESOLUTION_FAILURE", 400, 200),
     "unknown operation": Row(query(TWO, operationName="C"), "OPERATION_RESOLUTION_FAILURE", 400, 200),
     "no operation": Row(query("fragment A on Query { echo }"), "OPERATION_RESOLUTION_FAILURE", 400, 200),
-    "too complex": Row(query("{ %s }" % " ".join(f"a{i}: echo" for i in range(31))), "DOCUMENT_TOO_COMPLEX", 400, 200),
+    "too complex": Row(query(f"{{ {' '.join(f'a{i}: echo' for i in range(31))} }}"), "DOCUMENT_TOO_COMPLEX", 400, 200),
     "too deep": Row(query("{ nested " + "{ inner " * 12 + "{ name }" + " }" * 13), "QUERY_TOO_DEEP", 400, 200),
     "not JSON": Row(b"{ not json", "BAD_REQUEST", 400, 400),
     "empty": Row(b"", "BAD_REQUEST", 400, 400),
     "a list": Row(b'[{"query": "{ echo }"}]', "BAD_REQUEST", 400, 400),
     "a number": Row(b"1", "BAD_REQUEST", 400, 400),
     "null": Row(b"null", "BAD_REQUEST", 400, 400),
-    "nested too deeply": Row(b'{"query": "{ echo }", "variables": ' + b'{"a":' * 65 + b"1" + b"}" * 66, "BAD_REQUEST", 400, 400),
+    "nested too deeply": Row(
+        b'{"query": "{ echo }", "variables": ' + b'{"a":' * 65 + b"1" + b"}" * 66, "BAD_REQUEST", 400, 400
+    ),
     "100,000 deep": Row(b'{"query":' + b"[" * 100_000, "BAD_REQUEST", 400, 400),
     "no query": Row({"variables": {}}, "BAD_REQUEST", 400, 400),
     "query of a wrong type": Row({"query": 1}, "BAD_REQUEST", 400, 400),
@@ -94,7 +99,9 @@ ROWS = {
     "multipart": Row(b"x", "UNSUPPORTED_MEDIA_TYPE", 415, 415, {"content_type": "multipart/form-data; boundary=x"}),
     "text": Row(b"{ echo }", "UNSUPPORTED_MEDIA_TYPE", 415, 415, {"content_type": "application/graphql"}),
     "no content type": Row(b"{}", "UNSUPPORTED_MEDIA_TYPE", 415, 415, {"content_type": None}),
-    "another charset": Row(b"{}", "UNSUPPORTED_MEDIA_TYPE", 415, 415, {"content_type": "application/json; charset=latin1"}),
+    "another charset": Row(
+        b"{}", "UNSUPPORTED_MEDIA_TYPE", 415, 415, {"content_type": "application/json; charset=latin1"}
+    ),
     "compressed": Row(b"{}", "UNSUPPORTED_MEDIA_TYPE", 415, 415, {"headers": {"Content-Encoding": "gzip"}}),
 }
 
@@ -138,7 +145,9 @@ async def test_any_other_method_is_refused(api: Served, token: str, method: str)
         assert answer.json()["errors"][0]["extensions"]["code"] == "METHOD_NOT_ALLOWED"
 
 
-@pytest.mark.parametrize("accept", ["text/html", "text/event-stream", "application/json;q=0", "image/*", ";;;", "a/b;q=x"])
+@pytest.mark.parametrize(
+    "accept", ["text/html", "text/event-stream", "application/json;q=0", "image/*", ";;;", "a/b;q=x"]
+)
 async def test_no_acceptable_media_type_is_refused_as_json(api: Served, token: str, accept: str) -> None:
     answer = await api.post(query("{ echo }"), token, accept=accept)
     assert answer.status_code == 406
@@ -259,7 +268,7 @@ async def test_a_defect_before_execution_is_500_and_says_nothing(
 
 
 async def test_a_body_that_says_less_than_it_sends_is_cut_at_the_limit(api: Served, token: str) -> None:
-    async def chunks() -> Any:
+    async def chunks() -> AsyncIterator[bytes]:
         for _ in range(20):
             yield b" " * (BODY_BYTES_MAX // 10)
 

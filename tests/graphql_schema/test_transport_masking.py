@@ -34,8 +34,8 @@ async def test_a_broken_statement_shows_nothing(api: Served, token: str) -> None
 
 async def test_a_constraint_that_is_hit_shows_neither_its_name_nor_the_row(api: Served, token: str) -> None:
     roads = (await api.ask(token, "{ departments { nodes { id code } } }"))["departments"]["nodes"][0]["id"]
-    mutation = 'mutation { departmentBreak(input: {departmentId: "%s"}) { userErrors { code } } }' % roads
-    answer = await api.post({"query": mutation}, token)
+    mutation = "mutation ($id: ID!) { departmentBreak(input: {departmentId: $id}) { userErrors { code } } }"
+    answer = await api.post({"query": mutation, "variables": {"id": roads}}, token)
     (error,) = answer.json()["errors"]
     assert error["message"] == "Internal server error."
     assert "uq_" not in answer.text

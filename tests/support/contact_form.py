@@ -15,6 +15,7 @@ import uvicorn
 from sqlmodel import col
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from services.assignments import commands as assignments
 from services.conversations import commands
@@ -78,13 +79,21 @@ class Served:
 
 
 @asynccontextmanager
-async def served(settings: Settings) -> AsyncIterator[Served]:
-    """Serve the routes on a free port of loopback."""
+async def served(settings: Settings, *, trusted_proxy: str | None = None) -> AsyncIterator[Served]:
+    """Serve the routes on a free port of loopback. Forwarding headers count only when they come from the proxy."""
     changed = settings.model_copy(update={"public_url": PUBLIC_URL})
     async with open_runtime(changed) as runtime:
-        app = Addresses(Starlette(routes=routes(runtime)))
+        app: ASGIApp = Starlette(routes=routes(runtime))
+        if trusted_proxy is not None:
+            app = ProxyHeadersMiddleware(app, trusted_hosts=trusted_proxy)
         config = uvicorn.Config(
-            app, host="127.0.0.1", port=0, lifespan="off", log_level="warning", proxy_headers=False, ws="none"
+            Addresses(app),
+            host="127.0.0.1",
+            port=0,
+            lifespan="off",
+            log_level="warning",
+            proxy_headers=False,
+            ws="none",
         )
         server = QuietServer(config)
         running = asyncio.create_task(server.serve())

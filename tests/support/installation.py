@@ -23,6 +23,8 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 READY_SECONDS_MAX = 180
 STOP_SECONDS_MAX = 30
 EVENTUALLY_SECONDS_MAX = 60
+TRIES = 10
+RETRY_SECONDS = 2
 SUBPROTOCOL = websockets.Subprotocol("graphql-transport-ws")
 
 
@@ -99,7 +101,14 @@ class Client:
             f"mutation($input: {input_type}!) {{ {mutation}(input: $input) "
             f"{{ {selection} userErrors {{ code message field }} }} }}"
         )
-        return (await self.ask(document, input=given))[mutation]
+        for _ in range(TRIES):
+            try:
+                return (await self.ask(document, input=given))[mutation]
+            except Refused as refused:  # a busy machine says: try again in a moment; nothing was done
+                if refused.codes != ["SERVICE_UNAVAILABLE"]:
+                    raise
+            await asyncio.sleep(RETRY_SECONDS)
+        raise AssertionError("the service stayed unavailable")
 
     @asynccontextmanager
     async def live(self, document: str, **variables: Any) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:

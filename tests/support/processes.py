@@ -5,6 +5,7 @@ A test plays the supervisor: whoever dies stays dead until `start` or `tend`. No
 """
 
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -99,15 +100,17 @@ class Crew:
         """Everything that all of them ever wrote."""
         return "\n".join(child.log.read_text(errors="replace") for child in self._children.values())
 
-    def stop(self) -> None:
-        """End all of them, politely first."""
-        stop_children([child for child in self._children.values() if child.pid is not None])
+    def stop(self, *names: str) -> None:
+        """Ask some of them to end, as a deployment does, and wait until they have."""
+        stop_children([self._children[name] for name in names])
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        for child in self._children.values():
+            if child.pid is not None:
+                send_kill(child)
 
     def _child(self, name: str) -> Child:
         command = ChildCommand(name, (sys.executable, "-m", "workers.main", name.partition("-")[0]))
@@ -137,6 +140,17 @@ class OwnValkey:
     def kill(self) -> None:
         """Kill -9, and see it gone."""
         send_kill(self._child)
+
+    def pause(self) -> None:
+        """Let it hang: it takes connections and answers nobody."""
+        self._send(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self._send(signal.SIGCONT)
+
+    def _send(self, number: signal.Signals) -> None:
+        assert self._child.pid is not None
+        os.kill(self._child.pid, number)
 
     def __enter__(self) -> Self:
         self.start()

@@ -6,6 +6,7 @@ The fake and the fault proxies in front of it run in the test process; the backg
 
 import asyncio
 import contextlib
+import random
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Mapping
@@ -23,6 +24,7 @@ from tests.support.fault_proxy import FaultProxy
 from tests.support.processes import Crew, OwnValkey, until
 from tests.support.servers import Servers, make_settings
 from tests.workers.towns import Evidence, Town, connected_town, evidence_of, town_with_form
+from workers.deliver import FACT, Deliverer
 
 POLL_SECONDS = 1
 VERIFY_SECONDS = (1, 2, 4)
@@ -41,6 +43,11 @@ class Stage:
     proxies: list[FaultProxy]
     urls: Mapping[str, str]
     _names: Any = field(default_factory=lambda: iter(range(1_000_000)))
+
+    @property
+    def deliverer(self) -> Deliverer:
+        """A worker without a queue, in this process."""
+        return Deliverer(self.runtime, random.Random(7))
 
     def new_name(self) -> str:
         """Somebody whom the fake network does not know yet."""
@@ -89,6 +96,18 @@ class Stage:
         """How often a write of the town changed something, deleted posts included."""
         did = self.fake.network.person(town.name).did
         return sum(times for uri, times in self.fake.network.writes.items() if uri.startswith(f"at://{did}/"))
+
+    async def work(self, kind: str, subject_id: UUID) -> None:
+        """Do one job here and now, as a worker would when it is rung."""
+        sql = "select tenant_id, id from belfry.job where kind = $1 and subject_id = $2"
+        ((tenant_id, job_id),) = await self.evidence.rows(sql, kind, subject_id)
+        await self.deliverer.run(kind, tenant_id, job_id)
+
+    async def deliver(self, tenant_id: UUID, kind: str) -> None:
+        """Hand the facts of one kind to their handlers here and now."""
+        sql = "select id from belfry.outbox where tenant_id = $1 and kind = $2 and state = 'WAITING' order by seq"
+        for row in await self.evidence.rows(sql, tenant_id, kind):
+            await self.deliverer.run(FACT, tenant_id, row["id"])
 
     async def is_blocked_by(self, pid: int) -> int:
         """How many sessions wait for this one."""

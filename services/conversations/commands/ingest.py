@@ -5,28 +5,26 @@ Everything is found under locks in one order (contacts, conversations, messages)
 1 or 1,000 deliveries in any order, from any number of accounts, give the same rows.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, text, tuple_, update
+from sqlalchemy import ColumnElement, text, tuple_
 from sqlmodel import col
 
 from services.conversations import rules
-from services.conversations.commands import threads
+from services.conversations.commands import adopting, threads
 from services.conversations.events import MessageChanged, MessageReceived
 from services.conversations.models import Contact, Message
 from services.conversations.rules import AuthorKind, ChannelKind, Direction, ReplyPurpose, Visibility
-from services.conversations.rules.items import Item, Writer, merge
+from services.conversations.rules.items import Item, Writer, merge, naming
 from services.kernel import identifiers
 from services.kernel.access import Permission
 from services.kernel.batches import insert_new
 from services.kernel.database import UnitOfWork
 from services.kernel.isolation import owned
-from services.social_accounts import commands as social_accounts
+from services.social_accounts import queries as accounts
 from services.social_accounts.rules import Network, OutboundKind
 
 CONTACTS = text(
@@ -39,23 +37,38 @@ CONTACTS = text(
                 cast(:names as text[]), cast(:emails as text[]), cast(:seen as timestamptz[]))
         as c (server_host, external_id, handle, display_name, email, seen_at)
     on conflict (tenant_id, network, server_host, external_id) do update
-    set handle = excluded.handle, display_name = excluded.display_name, seen_at = excluded.seen_at,
-        email = coalesce(contact.email, excluded.email), version = contact.version + 1
-    where excluded.seen_at > contact.seen_at
+    set handle = excluded.handle, display_name = excluded.display_name, email = excluded.email,
+        seen_at = excluded.seen_at, version = contact.version + 1
+    where (excluded.seen_at, coalesce(excluded.handle, ''), coalesce(excluded.display_name, ''),
+           coalesce(excluded.email, ''))
+        > (contact.seen_at, coalesce(contact.handle, ''), coalesce(contact.display_name, ''),
+           coalesce(contact.email, ''))
     """
 )
 
 
 @dataclass
 class Batch:
-    """One batch on its way in. `items` by external id; `stored` are the rows that exist already."""
+    """One batch on its way in. `items` by external id; `stored` are the rows that exist already.
+
+    `own_accounts` are the organization's accounts by the network's ids; `deleted` are the items that are gone.
+    """
 
     account_id: UUID
     network: Network
     items: dict[str, Item]
+    own_accounts: Mapping[str, UUID] = field(default_factory=dict[str, UUID])
+    preferred: Mapping[UUID, Any] = field(default_factory=dict[UUID, Any])
     contacts: dict[tuple[str, str], UUID] = field(default_factory=dict[tuple[str, str], UUID])
     stored: dict[str, Message] = field(default_factory=dict[str, Message])
     touched: set[UUID] = field(default_factory=set[UUID])
+    deleted: set[str] = field(default_factory=set[str])
+
+    def account_of(self, item: Item) -> UUID:
+        """The account whose item it is: for one of our own, the one that wrote it, whoever saw it."""
+        if item.is_own and item.writer is not None:
+            return self.own_accounts.get(item.writer.external_id, self.account_id)
+        return self.account_id
 
     def contact_of(self, item: Item) -> UUID | None:
         return None if item.writer is None else self.contacts.get((item.server_host, item.writer.external_id))
@@ -66,6 +79,7 @@ async def take_in(uow: UnitOfWork, batch: Batch) -> None:
     uow.actor.require(Permission.BELFRY_WORK)
     if not batch.items:
         return
+    batch.preferred = await accounts.preference(uow)
     await _contacts(uow, batch)
     await _known_conversations(uow, batch)
     openings = _openings(batch)
@@ -75,26 +89,24 @@ async def take_in(uow: UnitOfWork, batch: Batch) -> None:
     conversations = await threads.open_missing(uow, batch.account_id, batch.network, openings, locked)
     received = await _insert(uow, batch, conversations)
     changed = _change(batch, conversations)
-    await _adopt_orphans(uow, batch)
-    deleted = [item.external_id for item in batch.items.values() if item.deleted_at is not None]
-    await social_accounts.erase_bodies(uow, external_ids=deleted)
     written = set(conversations.values())
-    await threads.refresh(uow, batch.touched | written, written=written, account_id=batch.account_id)
+    batch.touched |= written
+    await adopting.adopt(uow, batch.network, batch.items, batch.touched)
+    await threads.refresh(uow, batch.touched, written=written, preferred=batch.preferred)
     for event in [*received, *changed]:
         uow.emit(event)
 
 
 async def _contacts(uow: UnitOfWork, batch: Batch) -> None:
-    newest: dict[tuple[str, str], tuple[datetime, Writer]] = {}
+    newest: dict[tuple[str, str], Writer] = {}
     for item in batch.items.values():
         if item.writer is not None and not item.is_own:
             key = (item.server_host, item.writer.external_id)
-            newest[key] = max(newest.get(key, (item.occurred_at, item.writer)), (item.occurred_at, item.writer),
-                              key=lambda pair: pair[0])  # fmt: skip
+            newest[key] = max(newest.get(key, item.writer), item.writer, key=naming)
     if not newest:
         return
     keys = sorted(newest)
-    writers = [newest[key][1] for key in keys]
+    writers = [newest[key] for key in keys]
     await uow.write(
         CONTACTS,
         {
@@ -105,7 +117,7 @@ async def _contacts(uow: UnitOfWork, batch: Batch) -> None:
             "handles": [writer.handle for writer in writers],
             "names": [writer.display_name for writer in writers],
             "emails": [writer.email for writer in writers],
-            "seen": [newest[key][0] for key in keys],
+            "seen": [writer.seen_at or uow.now for writer in writers],
         },
     )
     rows = await uow.rows(
@@ -118,17 +130,21 @@ async def _contacts(uow: UnitOfWork, batch: Batch) -> None:
     batch.contacts = {(row.server_host, row.external_id): row.id for row in rows}
 
 
-def _these_messages(batch: Batch) -> tuple[ColumnElement[bool], ...]:
-    keys = [(item.server_host, item.external_id) for item in batch.items.values()]
+def _these_messages(batch: Batch, items: Iterable[tuple[str, str]] = ()) -> tuple[ColumnElement[bool], ...]:
+    keys = {(item.server_host, item.external_id) for item in batch.items.values()}
     return (
         col(Message.network) == batch.network,
-        tuple_(col(Message.server_host), col(Message.external_id)).in_(keys),
+        tuple_(col(Message.server_host), col(Message.external_id)).in_(sorted(keys.union(items))),
     )
 
 
 async def _known_conversations(uow: UnitOfWork, batch: Batch) -> None:
-    """Which conversations hold items of the batch already: looked up without a lock, because they are locked first."""
-    statement = owned(Message, *_these_messages(batch)).with_only_columns(col(Message.conversation_id))
+    """Which conversations hold items of the batch, or what our own items of it answer.
+
+    Looked up without a lock, because conversations are locked before messages.
+    """
+    above = {(each.server_host, each.parent_id) for each in batch.items.values() if each.is_own and each.parent_id}
+    statement = owned(Message, *_these_messages(batch, above)).with_only_columns(col(Message.conversation_id))
     batch.touched = {each for each in await uow.scalars(statement) if each is not None}
 
 
@@ -168,6 +184,7 @@ def _openings(batch: Batch) -> list[threads.Opening]:
 async def _insert(uow: UnitOfWork, batch: Batch, conversations: Mapping[str, UUID]) -> list[MessageReceived]:
     """Insert what is new, in one statement. Somebody else's insert of the same item at this moment is a Collision."""
     new = [item for item in batch.items.values() if item.external_id not in batch.stored]
+    batch.deleted |= {item.external_id for item in new if item.deleted_at is not None}
     rows = [_row(uow, batch, item, conversations.get(item.external_id)) for item in new]
     if not rows:
         return []
@@ -188,7 +205,7 @@ def _row(uow: UnitOfWork, batch: Batch, item: Item, conversation_id: UUID | None
         "created_at": uow.now,
         "version": 1,
         "conversation_id": conversation_id,
-        "social_account_id": batch.account_id,
+        "social_account_id": batch.account_of(item),
         "network": batch.network,
         "server_host": item.server_host,
         "external_id": item.external_id,
@@ -234,6 +251,10 @@ def _change(batch: Batch, conversations: Mapping[str, UUID]) -> list[MessageChan
     for external_id, row in batch.stored.items():
         before, item = _known(row, batch), batch.items[external_id]
         after = merge(before, item)
+        if after.deleted_at is not None:
+            batch.deleted.add(external_id)
+        if row.delivery_id is None:
+            row.social_account_id = _account(row, batch, after)
         if row.conversation_id is None and external_id in conversations:
             row.conversation_id = conversations[external_id]
             row.contact_id = batch.contact_of(after)
@@ -242,9 +263,7 @@ def _change(batch: Batch, conversations: Mapping[str, UUID]) -> list[MessageChan
             continue
         for name, value in _facts(after).items():
             setattr(row, name, value)
-        if row.direction is Direction.OUTBOUND and row.delivery_id is None:
-            row.published_at = after.occurred_at
-        elif not before.is_created and after.is_own:
+        if after.is_own and row.delivery_id is None:
             _make_own(row, after)
         if row.conversation_id is not None and (before.text, before.deleted_at) != (after.text, after.deleted_at):
             changed.append(
@@ -253,6 +272,14 @@ def _change(batch: Batch, conversations: Mapping[str, UUID]) -> list[MessageChan
                 )
             )
     return changed
+
+
+def _account(row: Message, batch: Batch, item: Item) -> UUID:
+    """Our own items belong to the account that wrote them; a citizen's to the preferred one of those that saw it."""
+    if item.is_own or row.direction is Direction.OUTBOUND:
+        writer = item.writer.external_id if item.writer else ""
+        return batch.own_accounts.get(writer, row.social_account_id)
+    return min((row.social_account_id, batch.account_id), key=lambda each: batch.preferred[each])
 
 
 def _make_own(row: Message, item: Item) -> None:
@@ -273,7 +300,7 @@ def _known(row: Message, batch: Batch) -> Item:
         text=row.text,
         occurred_at=row.occurred_at,
         version=row.version_tag or "",
-        channel=ChannelKind.PUBLIC if row.visibility is Visibility.PUBLIC else incoming.channel,
+        channel=ChannelKind.PUBLIC if row.visibility is Visibility.PUBLIC else _private(incoming.channel),
         writer=(incoming.writer or Writer("")) if created else None,
         is_own=own,
         is_repost=row.outbound_kind is OutboundKind.RESHARE,
@@ -288,36 +315,6 @@ def _known(row: Message, batch: Batch) -> Item:
     )
 
 
-async def _adopt_orphans(uow: UnitOfWork, batch: Batch) -> None:
-    """Our own native replies that came in before the message they answer, and those that come in now."""
-    await uow.flush()
-    parents = await uow.rows(
-        owned(
-            Message,
-            col(Message.network) == batch.network,
-            col(Message.conversation_id).is_not(None),
-            col(Message.external_id).in_(sorted({*batch.items, *_parents(batch.items.values())})),
-        ).with_only_columns(col(Message.external_id), col(Message.conversation_id))
-    )
-    by_conversation: dict[UUID, list[str]] = defaultdict(list)
-    for parent in parents:
-        by_conversation[parent.conversation_id].append(parent.external_id)
-    for conversation_id, external_ids in sorted(by_conversation.items()):
-        adopted = await uow.write(
-            update(Message)
-            .where(
-                col(Message.tenant_id) == uow.tenant_id,
-                col(Message.network) == batch.network,
-                col(Message.conversation_id).is_(None),
-                col(Message.direction) == Direction.OUTBOUND,
-                col(Message.outbound_kind) == OutboundKind.REPLY,
-                col(Message.parent_external_id).in_(external_ids),
-            )
-            .values(conversation_id=conversation_id)
-        )
-        if adopted.rowcount:
-            batch.touched.add(conversation_id)
-
-
-def _parents(items: Iterable[Item]) -> set[str]:
-    return {item.parent_id for item in items if item.is_own and item.parent_id is not None}
+def _private(channel: ChannelKind) -> ChannelKind:
+    """The channel of a stored message that is not public; a deletion does not say which one it was."""
+    return ChannelKind.DIRECT if channel is ChannelKind.PUBLIC else channel

@@ -97,7 +97,9 @@ def _ids(facts: Iterable[Inbound]) -> list[str]:
 
 def _item(fact: Inbound, own: Container[str]) -> Item:
     author = fact.author
-    writer = Writer(author.remote_id, author.handle, author.display_name, author.email, fact.text_at) if author else None
+    writer = (
+        Writer(author.remote_id, author.handle, author.display_name, author.email, fact.text_at) if author else None
+    )
     return Item(
         external_id=fact.remote_id,
         server_host=fact.server_host,

@@ -40,24 +40,23 @@ async def reply(
     uow.actor.require(Permission.CONVERSATION_REPLY)
     row = await queries.conversation_for_update(uow, conversation_id)
     text = rules.check_text(text)
+    attempt = rules.Attempt(uow.actor.membership_id, fence, last_seen_message_id, purpose, follow_up)
+    # Whoever comes too late learns it before anything else is read: the others wait for this lock.
+    undecided = await delivery_queries.any_undecided(uow, await queries.deliveries_of_replies(uow, row.id))
+    rules.check_turn(attempt, hold_of(row), has_undecided_reply=undecided, now=uow.now)
     segment = await queries.open_segment(uow, row.id)
     newest = await queries.newest_citizen_message(uow, row.id)
     category = await queries.category(uow, row.category_id) if row.category_id else None
-    rules.check_reply(
-        rules.Attempt(uow.actor.membership_id, fence, last_seen_message_id, purpose, follow_up),
-        rules.Standing(
-            state=row.state,
-            hold=hold_of(row),
-            collaborators=await queries.collaborators(uow, row.id),
-            newest_citizen_message_id=newest.id if newest else None,
-            has_undecided_reply=await delivery_queries.any_undecided(
-                uow, await queries.deliveries_of_replies(uow, row.id)
-            ),
-            has_open_segment=segment is not None,
-            formal=category.formal if category else False,
-        ),
-        now=uow.now,
+    standing = rules.Standing(
+        state=row.state,
+        hold=hold_of(row),
+        collaborators=await queries.collaborators(uow, row.id),
+        newest_citizen_message_id=newest.id if newest else None,
+        has_undecided_reply=undecided,
+        has_open_segment=segment is not None,
+        formal=category.formal if category else False,
     )
+    rules.check_reply(attempt, standing, now=uow.now)
     if newest is None or newest.reply_target is None:
         raise InvalidState("There is no message of the citizen to answer.")
     if row.channel_kind is ChannelKind.PUBLIC and rules.quotes_private(text, await queries.private_texts(uow, row.id)):

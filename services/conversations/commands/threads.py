@@ -22,7 +22,6 @@ from services.kernel.batches import insert_new
 from services.kernel.database import UnitOfWork
 from services.kernel.errors import ServiceUnavailable
 from services.kernel.isolation import owned
-from services.social_accounts import queries as accounts
 from services.social_accounts.rules import Network
 from services.tenancy import queries as tenancy
 
@@ -98,7 +97,7 @@ async def open_missing(
 
 
 async def refresh(
-    uow: UnitOfWork, conversation_ids: Iterable[UUID], *, written: Iterable[UUID], account_id: UUID
+    uow: UnitOfWork, conversation_ids: Iterable[UUID], *, written: Iterable[UUID], preferred: Mapping[UUID, Any]
 ) -> None:
     """Bring conversations up to date with their messages: instants, account, route, waits and state."""
     uow.actor.require(Permission.BELFRY_WORK)
@@ -113,23 +112,27 @@ async def refresh(
     ):
         if message.conversation_id is not None:
             messages[message.conversation_id].append(message)
-    preferred = await accounts.preference(uow)
+    for row in rows:
+        _summarize(row, messages[row.id], preferred)
     await routing.route_untouched(uow, [(row, messages[row.id]) for row in rows])
     for row in rows:
-        _instants(row, messages[row.id])
-        row.social_account_id = min((row.social_account_id, account_id), key=lambda each: preferred[each])
         if row.id in new_words:
             _citizen_wrote(uow, row, messages[row.id])
     await waits.recompute(uow, ids, messages)
+    days = await _no_response_days(uow, rows)
     for row in rows:
         row.next_contact_due_at = rules.next_contact_due_at(
-            row.state, last_activity_at=row.last_message_at, no_response_days=NO_RESPONSE_DAYS
+            row.state, last_activity_at=row.last_message_at, no_response_days=days.get(row.id, NO_RESPONSE_DAYS)
         )
 
 
-def _instants(row: Conversation, messages: Sequence[Message]) -> None:
-    citizens = [each.occurred_at for each in messages if each.direction is Direction.INBOUND]
-    row.opened_at = min(citizens, default=row.opened_at)
+def _summarize(row: Conversation, messages: Sequence[Message], preferred: Mapping[UUID, Any]) -> None:
+    """What a conversation shows of its messages: instants, language, and the account to which the citizen wrote."""
+    citizens = [each for each in messages if each.direction is Direction.INBOUND]
+    if citizens:
+        row.opened_at = citizens[0].occurred_at
+        row.language = next((each.language for each in citizens if each.language), None)
+        row.social_account_id = min((each.social_account_id for each in citizens), key=lambda each: preferred[each])
     row.last_message_at = max((each.occurred_at for each in messages), default=row.last_message_at)
 
 
@@ -140,6 +143,10 @@ def _citizen_wrote(uow: UnitOfWork, row: Conversation, messages: Sequence[Messag
     if row.closed_at is not None and newest[-1].occurred_at < row.closed_at:
         return  # it was written before the closing and only came in late
     before, row.state = row.state, rules.after(row.state, Trigger.CITIZEN_WRITES)
+    # Together with the state: the next read sends both, and no conversation that is open may be without an instant.
+    row.next_contact_due_at = rules.next_contact_due_at(
+        row.state, last_activity_at=row.last_message_at, no_response_days=NO_RESPONSE_DAYS
+    )
     if before is ConversationState.CLOSED:
         row.outcome, row.closed_at = None, None
         uow.emit(ConversationReopened(conversation_id=row.id))
@@ -156,6 +163,15 @@ def _goes_on(current: Conversation, opening: Opening, days: Mapping[UUID, int], 
         written_at=opening.written_at,
         window_days=days.get(current.category_id, REOPEN_DAYS) if current.category_id else REOPEN_DAYS,
     )
+
+
+async def _no_response_days(uow: UnitOfWork, rows: Iterable[Conversation]) -> dict[UUID, int]:
+    """How long a conversation waits for its citizen, where its topic says so."""
+    asked = {row.id: row.category_id for row in rows if row.state is ConversationState.WAITING_ON_CITIZEN}
+    ids = sorted({each for each in asked.values() if each is not None})
+    categories = await uow.scalars(owned(Category, col(Category.id).in_(ids))) if ids else []
+    days = {each.id: each.no_response_days for each in categories}
+    return {row_id: days[category_id] for row_id, category_id in asked.items() if category_id is not None}
 
 
 async def _reopen_days(uow: UnitOfWork, rows: Iterable[Conversation]) -> dict[UUID, int]:

@@ -24,8 +24,11 @@ from services.kernel.isolation import owned
 async def recompute(
     uow: UnitOfWork, conversation_ids: Iterable[UUID], messages: Mapping[UUID, Sequence[Message]]
 ) -> None:
-    """Make the rows equal to what the facts say; tell of every wait that ended, or ended otherwise than before."""
-    uow.actor.require(Permission.BELFRY_WORK)
+    """Make the rows equal to what the facts say; tell of every wait that ended, or ended otherwise than before.
+
+    Belfry does this when something came in or was published, and whoever closes a conversation does it too.
+    """
+    uow.actor.require(Permission.CONVERSATION_CLOSE)
     ids = sorted(conversation_ids)
     closings: dict[UUID, list[Closing]] = defaultdict(list)
     for closing in await uow.scalars(owned(Closing, col(Closing.conversation_id).in_(ids))):

@@ -20,8 +20,8 @@ header { border-bottom: 1px solid var(--line); background: var(--panel); }
 header .page { display: flex; flex-wrap: wrap; gap: 0 1.5rem; justify-content: space-between; align-items: center;
   padding-top: .5rem; padding-bottom: .5rem; }
 header p { margin: 0; font-weight: 600; }
-nav ul { display: flex; flex-wrap: wrap; margin: 0 -.6rem; padding: 0; list-style: none; }
-nav a { display: inline-block; padding: .35rem .6rem; }
+nav ul { display: flex; flex-wrap: wrap; margin: 0 -.5rem; padding: 0; list-style: none; }
+nav a { display: inline-block; padding: .35rem .5rem; font-size: .9375rem; }
 nav a[aria-current] { font-weight: 700; text-decoration: none; color: inherit; }
 main.page { padding-top: 1.5rem; padding-bottom: 3rem; }
 h1 { margin: 0 0 .75rem; font-size: 1.75rem; line-height: 1.2; }

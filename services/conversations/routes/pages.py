@@ -18,7 +18,7 @@ LANGUAGE_PARAMETER = "language"
 KEY_INPUT = "key"
 NOTHING = Html()
 
-PROBLEMS = """<div class="problems" role="alert" aria-labelledby="problems" tabindex="-1">
+PROBLEMS = """<div class="problems" role="alert" aria-labelledby="problems" tabindex="-1" autofocus>
 <h2 id="problems">$problem</h2>
 <p>$problems</p>
 <ul>

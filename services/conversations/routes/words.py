@@ -142,7 +142,8 @@ FR = Words(
     status="Votre question",
     state="État",
     reference="Votre numéro",
-    keep_link="Conservez l’adresse de cette page. C’est le seul chemin vers notre réponse ; qui la possède peut lire.",
+    keep_link="Conservez l’adresse de cette page. C’est le seul accès à notre réponse ; "
+    "quiconque l’a peut lire l’échange.",
     acknowledgement="Nous avons reçu votre message le {instant}. Votre numéro est le {reference}. Vous lirez notre "
     "réponse sur cette page.",
     conversation="Messages",

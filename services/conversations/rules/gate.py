@@ -64,14 +64,24 @@ def check_holds(hold: Hold, *, actor_id: UUID | None, fence: int | None, now: da
         raise ClaimIsStale(field=("fence",))
 
 
-def check_reply(attempt: Attempt, standing: Standing, *, now: datetime) -> None:
-    """Every condition under which a reply is accepted, in the order in which a person can act on them."""
+def check_turn(attempt: Attempt, hold: Hold, *, has_undecided_reply: bool, now: datetime) -> None:
+    """The conditions that settle most races, with what is known at once: whose turn it is, and whether one is taken.
+
+    A collaborator sends no fence; whether the author is one is looked up later.
+    """
     if attempt.author_id is None:
         raise NotPermitted("Only a person can answer.")
-    if attempt.fence is not None or attempt.author_id not in standing.collaborators:
-        check_holds(standing.hold, actor_id=attempt.author_id, fence=attempt.fence, now=now)
-    if standing.has_undecided_reply:
+    if attempt.fence is not None:
+        check_holds(hold, actor_id=attempt.author_id, fence=attempt.fence, now=now)
+    if has_undecided_reply:
         raise ReplyInProgress
+
+
+def check_reply(attempt: Attempt, standing: Standing, *, now: datetime) -> None:
+    """Every condition under which a reply is accepted, in the order in which a person can act on them."""
+    check_turn(attempt, standing.hold, has_undecided_reply=standing.has_undecided_reply, now=now)
+    if attempt.fence is None and attempt.author_id not in standing.collaborators:
+        check_holds(standing.hold, actor_id=attempt.author_id, fence=attempt.fence, now=now)
     if standing.state in (ConversationState.CLOSED, ConversationState.REOPEN_REQUESTED):
         raise InvalidState("Reopen the conversation before you answer.")
     if not standing.has_open_segment and not attempt.follow_up:

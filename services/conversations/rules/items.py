@@ -13,7 +13,6 @@ from typing import Any
 
 from services.conversations.rules.words import ChannelKind
 
-
 BEFORE_EVERYTHING = datetime.min.replace(tzinfo=UTC)
 
 

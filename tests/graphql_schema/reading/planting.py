@@ -187,15 +187,15 @@ def _plant_message(planted: Planted, chance: random.Random, conversation: Conver
 
 def _surroundings(planted: Planted) -> Sequence[Any]:
     tenant, organization = planted.organization.id, planted.organization
-    first, expert = planted.conversations[0], organization.members.get(Role.EXPERT)
+    first, both = planted.conversations[0], (Role.EXPERT, Role.COORDINATOR)
     replies = [
         Reply(tenant_id=tenant, conversation_id=each.conversation_id, message_id=each.id, delivery_id=each.delivery_id,
               purpose=ReplyPurpose.ANSWER, author_id=organization.members[Role.OPERATOR])
         for each in planted.messages if each.delivery_id is not None and each.conversation_id is not None
     ]  # fmt: skip
     participants = [
-        Participant(tenant_id=tenant, conversation_id=first.id, membership_id=expert, kind=ParticipantKind.TASK)
-        for _ in range(expert is not None)
+        Participant(tenant_id=tenant, conversation_id=first.id, membership_id=member, kind=ParticipantKind.TASK)
+        for member in (organization.members.get(role) for role in both) if member is not None
     ]
     segments = [
         WaitingSegment(tenant_id=tenant, conversation_id=each.id, opened_by=each.id, opened_at=each.opened_at, is_first=True,

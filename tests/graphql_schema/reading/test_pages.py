@@ -3,6 +3,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -23,14 +24,17 @@ query List($first: Int, $last: Int, $after: String, $before: String, $filter: Co
 """  # noqa: E501  a document
 
 EXAMPLES = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
+UNWATCHED = pytest.mark.usefixtures("unwatched_statements")
+"""Every example is a new text, and judging one takes longer than running it; the other tests here are watched."""
 
 
 def ids(page: dict[str, Any]) -> list[Any]:
     return [decode_id(each["node"]["id"], Conversation) for each in page["edges"]]
 
 
+@UNWATCHED
 @EXAMPLES
 @given(data=st.data())
 async def test_pages_walked_forward_give_what_plain_python_gives(ask, here, there, data):
@@ -57,6 +61,7 @@ async def test_pages_walked_forward_give_what_plain_python_gives(ask, here, ther
     assert found == [row.id for row in expected]
 
 
+@UNWATCHED
 @EXAMPLES
 @given(data=st.data())
 async def test_pages_walked_backward_give_the_same_from_the_end(ask, here, there, data):
@@ -77,6 +82,7 @@ async def test_pages_walked_backward_give_the_same_from_the_end(ask, here, there
     assert found == [row.id for row in expected]
 
 
+@UNWATCHED
 @EXAMPLES
 @given(data=st.data())
 async def test_two_cursors_cut_a_piece_out_of_the_list(ask, here, data):

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlmodel import col
 
@@ -223,7 +223,7 @@ def test_any_body_that_a_fact_may_carry_comes_back_from_the_database_as_it_was_h
                 for body in bodies:
                     uow.emit(Noted(subject=organization.id, detail=body))
 
-        @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        @settings(max_examples=40)
         @given(st.lists(BODIES, min_size=1, max_size=5))
         def writes(bodies: list[dict[str, Any]]) -> None:
             thread.run(write(bodies))

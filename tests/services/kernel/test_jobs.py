@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from sqlalchemy import text
@@ -371,8 +371,6 @@ def test_jobs_keep_their_promises_in_any_order(database_urls: Mapping[str, str],
                 settings=settings(
                     max_examples=examples,
                     stateful_step_count=25,
-                    deadline=None,
-                    suppress_health_check=[HealthCheck.too_slow],
                 ),
             )
         finally:
