@@ -28,14 +28,18 @@ Url = NewType("Url", str)
 Email = NewType("Email", str)
 
 TEXT_LENGTH_MAX = 500
-DIGITS_MAX = 40
 BIG_INT_MAX = 2**63 - 1
-INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
-DURATION = re.compile(r"P(?:(\d{1,6})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,8})M)?(?:(\d{1,10}(?:\.\d{1,6})?)S)?)?")
-INTEGER = re.compile(r"-?\d{1,19}")
-DECIMAL = re.compile(r"-?\d{1,30}(\.\d{1,30})?")
+INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+DURATION = re.compile(r"P(?:(\d{1,6})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,8})M)?(?:(\d{1,10}(?:\.\d{1,6})?)S)?)?", re.ASCII)
+INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
+DECIMAL = re.compile(r"-?\d{1,30}(\.\d{1,30})?", re.ASCII)
 LOCALE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}")
 EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")
+
+
+ENDS_OF_TIME = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+"""The database's driver stores the first and the last instant, and the first and the last day, as infinity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,18 +91,24 @@ def _parse_instant(value: object) -> datetime:
     if not isinstance(value, str) or not INSTANT.fullmatch(value):
         raise ValueError("An instant is written 2026-11-22T01:02:03Z, with a zone.")
     try:
-        return datetime.fromisoformat(value.upper()).astimezone(UTC)
+        found = datetime.fromisoformat(value.upper()).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise ValueError("There is no such instant.") from error
+    if found in ENDS_OF_TIME:
+        raise ValueError("There is no such instant.")
+    return found
 
 
 def _parse_date(value: object) -> date:
-    if not isinstance(value, str) or len(value) != len("2026-11-22"):
+    if not isinstance(value, str) or not DAY.fullmatch(value):
         raise ValueError("A date is written 2026-11-22.")
     try:
-        return date.fromisoformat(value)
+        found = date.fromisoformat(value)
     except ValueError as error:
         raise ValueError("There is no such date.") from error
+    if found in (date.min, date.max):
+        raise ValueError("There is no such date.")
+    return found
 
 
 def _parse_duration(value: object) -> timedelta:

@@ -10,7 +10,7 @@ from enum import IntEnum, StrEnum
 from typing import Any, get_args, get_origin
 
 from graphql import GraphQLObjectType
-from sqlalchemy import BigInteger, BindParameter, Column, Select, select, true
+from sqlalchemy import BigInteger, BindParameter, Column, Select, TypeDecorator, select, true
 from sqlalchemy.sql.visitors import iterate
 from strawberry import Schema
 from strawberry.types.field import StrawberryField
@@ -37,6 +37,7 @@ from graphql_schema.reading.declarations import (
 from graphql_schema.reading.inputs import describe, model_type, value_type
 from graphql_schema.reading.positions import packing_of
 from graphql_schema.scalars import printer_of
+from services.kernel.isolation import TextEnum
 
 
 def check_schema(schema: Schema) -> None:
@@ -167,8 +168,11 @@ def _of_leaf(owner: Readable, shape: Shape, declared: Leaf) -> Iterator[str]:
 
 
 def _type_of_expression(source: Any) -> Any:
+    kind = source.type
+    if isinstance(kind, TypeDecorator) and not isinstance(kind, TextEnum):
+        kind = kind.impl_instance  # the decorator itself says `object`
     try:
-        return source.type.python_type
+        return kind.python_type
     except NotImplementedError:
         return None
 

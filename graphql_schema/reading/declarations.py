@@ -158,6 +158,7 @@ class Readable:
     filters: tuple[Named, ...] = ()
     orders: tuple[Named, ...] = ()
     arguments: Mapping[str, Argument] = field(default_factory=lambda: MappingProxyType({}))
+    ordered_by: ColumnElement[Any] | None = None
 
     @property
     def name(self) -> str:

@@ -18,6 +18,8 @@ async def figure_rows(snapshot: Snapshot, readable: Readable, values: Mapping[st
     """The rows of a figure under the values of its parameters, `argument_<name>`."""
     leaves = {each.python_name: declared.source for each, declared in readable.declared() if isinstance(declared, Leaf)}
     statement = select(*(source.label(name) for name, source in leaves.items())).limit(FIGURE_ROWS_MAX)
+    if readable.ordered_by is not None:
+        statement = statement.order_by(readable.ordered_by)
     conversions = list(conversions_of(readable))
     rows: list[Row] = []
     for found in await snapshot.rows(statement, **values):

@@ -222,18 +222,24 @@ def readable(
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(column,))
 def figure(
-    source: Subquery, *, permission: Permission, arguments: Mapping[str, Argument] | None = None
+    source: Subquery,
+    *,
+    permission: Permission,
+    arguments: Mapping[str, Argument] | None = None,
+    ordered_by: ColumnElement[Any] | None = None,
 ) -> Callable[[C], C]:
     """Make a class a type of the schema whose rows are those of a SELECT, `workload.queries.MIX.subquery()`.
 
     The SELECT takes the parameters of `ACTOR` and `argument_<name>` for every argument, and carries tenant and
-    visibility itself. It is one row or a short list, without ids.
+    visibility itself. It is one row or a short list, without ids, in the ascending order of `ordered_by`.
     """
 
     def declare(cls: C) -> C:
         made = _type_of_the_schema(cls)
         taken = MappingProxyType(dict(arguments or {}))
-        REGISTRY[made] = Readable(made, source, None, true(), permission, arguments=taken)
+        REGISTRY[made] = Readable(
+            made, source, None, true(), permission, arguments=taken, ordered_by=ordered_by
+        )
         return made
 
     return declare

@@ -34,7 +34,7 @@ ARGUMENTS = {
 SERIES_ONLY = ("granularity", "time_zone")
 
 
-@figure(queries.RESPONSE_TIME, permission=Permission.METRICS_READ, arguments=ARGUMENTS)
+@figure(queries.RESPONSE_TIME, permission=Permission.METRICS_READ, arguments=ARGUMENTS, ordered_by=R.since)
 class ResponseTime:
     """How long citizens waited for an answer, counted by when they asked. Wall time is all time, nights and weekends too.
 
@@ -74,7 +74,7 @@ class ResponseTime:
     above_72_hours_count: int | None = column(R.bucket_7, "Answered after more than 72 hours.")
 
 
-@figure(queries.OUTBOUND_MIX, permission=Permission.METRICS_READ, arguments=ARGUMENTS)
+@figure(queries.OUTBOUND_MIX, permission=Permission.METRICS_READ, arguments=ARGUMENTS, ordered_by=X.since)
 class OutboundMix:
     """What the organization said, each item counted once: how much is sent out, and how much answers somebody.
 

@@ -20,6 +20,7 @@ from services.conversations.rules import check_text
 from services.kernel import jobs
 from services.kernel.access import Permission
 from services.kernel.database import UnitOfWork
+from services.tenancy import queries as tenancy
 
 LAPSE = "claim.lapse"
 GRACE = timedelta(seconds=1)
@@ -36,8 +37,10 @@ async def claim(uow: UnitOfWork, *, conversation_id: UUID) -> UUID:
         current.last_active_at = uow.now
         await _watch(uow, conversation_id, row.lease_until)
         return row.id
+    # Two claims of one person at once would each count without the other.
+    await tenancy.membership_for_update(uow, me)
     rules.check_room(await conversation_queries.held_count(uow, me) - 1)
-    await _end(uow, current, ClaimState.LAPSED)
+    await _lapsed(uow, current)
     uow.add(_new(uow, conversation_id, me, row.fence))
     await _watch(uow, conversation_id, row.lease_until)
     uow.emit(ConversationClaimed(conversation_id=row.id, holder_id=me, fence=row.fence))
@@ -87,18 +90,15 @@ async def take_over(uow: UnitOfWork, *, conversation_id: UUID, reason: str) -> U
     return row.id
 
 
-async def lapse(uow: UnitOfWork, *, conversation_id: UUID) -> None:
-    """End a claim whose lease has run out; look again at the new end of one that was renewed."""
+async def lapse(uow: UnitOfWork, *, conversation_id: UUID) -> datetime | None:
+    """End a claim whose lease has run out. For one that was renewed: when to look again."""
     uow.actor.require(Permission.BELFRY_WORK)
     row = await conversation_queries.conversation_for_update(uow, conversation_id)
     current = await queries.held_claim(uow, conversation_id)
-    if current is None:
-        return
-    if conversations.lapse(row, fence=current.fence, now=uow.now):
-        await _end(uow, current, ClaimState.LAPSED)
-        uow.emit(ClaimLapsed(conversation_id=conversation_id, holder_id=current.holder_id))
-    else:
-        await _watch(uow, conversation_id, row.lease_until)
+    if current is not None and conversations.lapse(row, fence=current.fence, now=uow.now):
+        await _lapsed(uow, current)
+        return None
+    return None if row.lease_until is None else max(row.lease_until, uow.now) + GRACE
 
 
 async def complete(uow: UnitOfWork, *, conversation_id: UUID, done_at: datetime) -> None:
@@ -129,6 +129,12 @@ def _new(uow: UnitOfWork, conversation_id: UUID, holder_id: UUID, fence: int) ->
         claimed_at=uow.now,
         last_active_at=uow.now,
     )
+
+
+async def _lapsed(uow: UnitOfWork, current: Claim | None) -> None:
+    await _end(uow, current, ClaimState.LAPSED)
+    if current is not None:
+        uow.emit(ClaimLapsed(conversation_id=current.conversation_id, holder_id=current.holder_id))
 
 
 async def _end(uow: UnitOfWork, current: Claim | None, state: ClaimState, *, reason: str | None = None) -> None:

@@ -2,6 +2,7 @@
 """What happened in conversations. Ids only: words stay in the tables, where they can be erased."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from services.conversations.rules import ConversationState, Outcome, ReplyPurpose, SegmentOutcome
@@ -44,6 +45,7 @@ class SegmentEnded(Event, kind="conversation.segment_ended", subject="conversati
     conversation_id: UUID
     segment_id: UUID
     outcome: SegmentOutcome
+    ended_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,6 +32,8 @@ from services.kernel.isolation import ACTOR, owned, same_tenant
 from services.social_accounts.rules import OutboundKind
 from services.tenancy.queries import TENANT_WIDE
 
+PRIVATE_TEXTS_MAX = 200
+
 CATEGORY_IS_VISIBLE = TENANT_WIDE
 
 CONFIDENTIAL_CATEGORIES = select(col(Category.id)).where(
@@ -202,15 +204,19 @@ async def messages_of(snapshot: Snapshot, conversation_id: UUID) -> list[Message
     )
 
 
-async def private_texts(snapshot: Snapshot, conversation_id: UUID) -> list[str]:
-    """What a citizen said in private in this conversation."""
+async def private_texts(snapshot: Snapshot, contact_id: UUID) -> list[str]:
+    """What a citizen said in private, in any conversation, newest first: no public answer may repeat it."""
+    conversations = owned(Conversation, col(Conversation.contact_id) == contact_id)
     return await snapshot.scalars(
         owned(
             Message,
-            col(Message.conversation_id) == conversation_id,
+            col(Message.conversation_id).in_(conversations.with_only_columns(col(Conversation.id))),
             col(Message.author_kind) == AuthorKind.CITIZEN,
             col(Message.visibility) == Visibility.DIRECT,
-        ).with_only_columns(col(Message.text))
+        )
+        .order_by(col(Message.occurred_at).desc(), col(Message.id))
+        .limit(PRIVATE_TEXTS_MAX)
+        .with_only_columns(col(Message.text))
     )
 
 

@@ -116,8 +116,7 @@ async def play(settings: Settings) -> None:
     reply = f"Dank voor uw melding. De monteur komt morgen. ({number})"
     async with OutboundClient(allowed=frozenset({f"{HOST}:{settings.port}"})) as outbound:
         journey = Journey(settings, outbound)
-        operator = await _step("An operator and a manager sign in", _token(settings, Role.OPERATOR))
-        manager = await _token(settings, Role.MANAGER)
+        operator, manager = await _step("An operator and a manager sign in", _tokens(settings))
         page = await _step("A citizen asks through the contact form", journey.ask(question))
         found = await _step("The operator sees the question", journey.find(operator, question))
         _tell(f"    {found['department']['name']}, {(found['category'] or {}).get('name')}")
@@ -133,7 +132,12 @@ async def play(settings: Settings) -> None:
         await _step("The operator answers", journey.graphql(operator, REPLY, {"input": wish}))
         await _step("The citizen reads the answer on the status page", journey.wait_for_answer(page, reply))
         figures = await _step("The manager sees the figures", journey.graphql(manager, FIGURES, {}))
-        _tell(f"    {figures['responseTime']}\n    {figures['outboundMix']}")
+        waits, mix = figures["responseTime"], figures["outboundMix"]
+        _tell(
+            f"    {waits['n']} answers in four weeks, half of them within {waits['medianWallSeconds'] // 60} minutes;"
+        )
+        _tell(f"    unanswered questions counted, {waits['censoredMedianWallSeconds'] // 60} minutes;")
+        _tell(f"    {mix['interactionRatio']} of {mix['n']} items were said to somebody")
 
 
 def main() -> int:
@@ -150,12 +154,15 @@ def main() -> int:
     return 0
 
 
-async def _token(settings: Settings, role: Role) -> str:
+async def _tokens(settings: Settings) -> list[str]:
     database = Database(settings.database_url, pool_size=1)
     try:
-        return await issue_local_token(
-            database, is_local=settings.is_local, slug=MOLENDAM.slug, role=role, department_code=None
-        )
+        return [
+            await issue_local_token(
+                database, is_local=settings.is_local, slug=MOLENDAM.slug, role=role, department_code=None
+            )
+            for role in (Role.OPERATOR, Role.MANAGER)
+        ]
     finally:
         await database.close()
 

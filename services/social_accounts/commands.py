@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import text, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
 from services.kernel import jobs
@@ -72,6 +73,10 @@ async def register(
     if await queries.is_registered(uow, network, handle):
         raise Taken("This account is in the register already.", field=("handle",))
     uow.add(account)
+    try:
+        await uow.flush()
+    except IntegrityError as error:  # somebody else registered it at this very moment
+        raise Taken("This account is in the register already.", field=("handle",)) from error
     uow.emit(SocialAccountRegistered(social_account_id=account.id, network=network, owner_department_id=department.id))
     return account
 

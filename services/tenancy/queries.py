@@ -45,6 +45,12 @@ async def membership(snapshot: Snapshot, membership_id: UUID) -> Membership:
     return await snapshot.one(owned(Membership, col(Membership.id) == membership_id))
 
 
+async def membership_for_update(snapshot: Snapshot, membership_id: UUID) -> Membership:
+    """The same, locked until the unit of work ends: whatever is counted for one member takes its turn."""
+    # Not FOR UPDATE: rows that name the member take a key share of it first, and two of those would wait for each other.
+    return await snapshot.one(owned(Membership, col(Membership.id) == membership_id).with_for_update(key_share=True))
+
+
 async def members_in_role(snapshot: Snapshot, role: str) -> list[Membership]:
     """The active members who hold a role anywhere, in the order in which they joined."""
     granted = owned(RoleGrant, col(RoleGrant.role) == role).with_only_columns(col(RoleGrant.membership_id))

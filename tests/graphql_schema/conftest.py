@@ -4,6 +4,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import pytest
+import structlog
 
 from services.identity import commands as identity
 from services.kernel.access import Role
@@ -16,7 +17,20 @@ from tests.support.servers import make_settings
 
 ORIGIN = "https://desk.example"
 
+LOGGED = [
+    structlog.contextvars.merge_contextvars,
+    structlog.processors.add_log_level,
+    structlog.processors.format_exc_info,
+    structlog.processors.JSONRenderer(),
+]
+
 TokenOf = Callable[..., Awaitable[str]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_logs() -> None:
+    """Lines as they are written in earnest: structlog's own default draws every variable of every frame."""
+    structlog.configure(processors=LOGGED)
 
 
 @pytest.fixture(scope="session")

@@ -25,9 +25,11 @@ async def hold(uow: UnitOfWork, *, conversation_id: UUID, holder_id: UUID) -> Co
     current = hold_of(row)
     if current.is_live(uow.now) and current.holder_id != holder_id:
         raise rules.AlreadyClaimed
-    if not current.is_live(uow.now):
-        row.fence += 1
-    row.holder_id, row.lease_until = holder_id, uow.now + LEASE
+    if current.is_live(uow.now):
+        row.lease_until = _extended(row, uow.now)
+        return row
+    row.last_holder_id = row.holder_id or row.last_holder_id
+    row.holder_id, row.lease_until, row.fence = holder_id, uow.now + LEASE, row.fence + 1
     return row
 
 
@@ -48,7 +50,7 @@ async def keep(uow: UnitOfWork, *, conversation_id: UUID, fence: int | None) -> 
     uow.actor.require(Permission.CONVERSATION_CLAIM)
     row = await queries.conversation_for_update(uow, conversation_id)
     rules.check_holds(hold_of(row), actor_id=uow.actor.membership_id, fence=fence, now=uow.now)
-    row.lease_until = uow.now + LEASE
+    row.lease_until = _extended(row, uow.now)
     return row
 
 
@@ -79,6 +81,11 @@ def free(row: Conversation) -> None:
     """Nobody holds it any more; the last holder is remembered until somebody claims it again."""
     if row.holder_id is not None:
         row.last_holder_id, row.holder_id, row.lease_until = row.holder_id, None, None
+
+
+def _extended(row: Conversation, now: datetime) -> datetime:
+    """A renewal never shortens the longer lease that an answer on its way gives."""
+    return max(row.lease_until or now, now + LEASE)
 
 
 def hold_of(row: Conversation) -> rules.Hold:

@@ -4,6 +4,7 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from sqlalchemy import delete
 from sqlmodel import col
 
 from services.conversations import queries, rules
@@ -59,7 +60,9 @@ async def reply(
     rules.check_reply(attempt, standing, now=uow.now)
     if newest is None or newest.reply_target is None:
         raise InvalidState("There is no message of the citizen to answer.")
-    if row.channel_kind is ChannelKind.PUBLIC and rules.quotes_private(text, await queries.private_texts(uow, row.id)):
+    if row.channel_kind is ChannelKind.PUBLIC and rules.quotes_private(
+        text, await queries.private_texts(uow, row.contact_id)
+    ):
         raise rules.PrivateWordsInPublic(field=("text",))
     reply_id = identifiers.new()
     delivery = await deliveries.schedule(
@@ -121,6 +124,7 @@ async def record_published(uow: UnitOfWork, *, delivery_id: UUID) -> None:
     if delivery.state is not DeliveryState.PUBLISHED or delivery.published_at is None:
         return
     message = await uow.one(owned(Message, col(Message.id) == found.message_id))
+    await _take_in_deletion(uow, message, delivery.remote_id)
     message.external_id, message.version_tag = delivery.remote_id, delivery.remote_version
     message.occurred_at = message.published_at = delivery.published_at
     message.permalink, message.outbound_kind = delivery.permalink, OutboundKind.REPLY
@@ -185,6 +189,23 @@ def _message(
     )
 
 
+async def _take_in_deletion(uow: UnitOfWork, message: Message, remote_id: str | None) -> None:
+    """Its deletion may have come in before this: then a placeholder has its id, which is the message's from now on."""
+    placeholder = await uow.one_or_none(
+        owned(
+            Message,
+            col(Message.network) == message.network,
+            col(Message.server_host) == message.server_host,
+            col(Message.external_id) == remote_id,
+            col(Message.id) != message.id,
+        ).with_for_update()
+    )
+    if placeholder is None:
+        return
+    message.text, message.deleted_at = "", placeholder.deleted_at
+    await uow.write(delete(Message).where(col(Message.tenant_id) == uow.tenant_id, col(Message.id) == placeholder.id))
+
+
 def _usual_lease(uow: UnitOfWork, row: Conversation, found: Reply) -> None:
     if row.holder_id == found.author_id and row.lease_until is not None:
         row.lease_until = max(uow.now + LEASE, row.lease_until - UNCONFIRMED_LEASE_MAX)
@@ -201,5 +222,6 @@ async def _ask_back(uow: UnitOfWork, row: Conversation, found: Reply, published_
     category = await queries.category(uow, row.category_id) if row.category_id else None
     days = category.no_response_days if category else 14
     row.next_contact_due_at = rules.next_contact_due_at(row.state, last_activity_at=uow.now, no_response_days=days)
+    await jobs.cancel(uow, NO_RESPONSE, row.id)  # an earlier question's date must not close this one's wait
     await jobs.schedule(uow, NO_RESPONSE, row.id, due_at=uow.now + timedelta(days=days))
     uow.emit(ConversationStateChanged(conversation_id=row.id, before=before, after=row.state))

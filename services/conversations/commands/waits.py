@@ -102,5 +102,12 @@ def _differs(row: WaitingSegment, segment: Segment) -> bool:
 
 
 def _tell(uow: UnitOfWork, conversation_id: UUID, segment_id: UUID, segment: Segment) -> None:
-    if segment.outcome is not None:
-        uow.emit(SegmentEnded(conversation_id=conversation_id, segment_id=segment_id, outcome=segment.outcome))
+    if segment.outcome is not None and segment.closed_at is not None:
+        uow.emit(
+            SegmentEnded(
+                conversation_id=conversation_id,
+                segment_id=segment_id,
+                outcome=segment.outcome,
+                ended_at=segment.closed_at,
+            )
+        )

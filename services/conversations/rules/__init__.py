@@ -1,7 +1,15 @@
 # SPDX-License-Identifier: EUPL-1.2
 """What conversations may be and do: vocabulary, states, refusals, waiting segments, routing, and the reply gate."""
 
-from services.conversations.rules.gate import Attempt, Hold, Standing, check_holds, check_reply, check_turn, quotes_private
+from services.conversations.rules.gate import (
+    Attempt,
+    Hold,
+    Standing,
+    check_holds,
+    check_reply,
+    check_turn,
+    quotes_private,
+)
 from services.conversations.rules.refusals import (
     CLOSING_TEXT_LENGTH_MAX,
     TEXT_LENGTH_MAX,

@@ -92,7 +92,7 @@ async def test_the_share_of_starters_falls_from_73_to_50_percent(molendam, tell)
 
 def _seconds(segment: WaitingSegment, now) -> float:
     if segment.outcome is SegmentOutcome.ANSWERED:
-        return segment.wall_seconds
+        return float(segment.wall_seconds or 0)
     return (now - segment.opened_at).total_seconds() if segment.outcome is None else inf
 
 

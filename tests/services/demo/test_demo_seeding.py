@@ -2,6 +2,7 @@
 """Seeding: once, whole, told honestly, and the same for the same number and instant."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,10 +11,21 @@ from sqlalchemy import Uuid
 from sqlmodel import col
 
 from services import demo as package
+from services.assignments import commands as assignments
 from services.assignments.models import Claim
-from services.conversations.models import Category, CategoryDepartment, Message, RoutingRule
-from services.conversations.rules import AuthorKind
+from services.conversations import commands as conversations
+from services.conversations import queries as conversation_queries
+from services.conversations.models import (
+    Category,
+    CategoryDepartment,
+    Conversation,
+    Message,
+    RoutingRule,
+    WaitingSegment,
+)
+from services.conversations.rules import AuthorKind, ChannelKind, ConversationState, ReplyPurpose
 from services.deliveries.models import Delivery, DeliveryAttempt
+from services.deliveries.rules import DeliveryState
 from services.demo.ledger import PARENTS_FIRST
 from services.demo.organizations import WATERRODE
 from services.demo.seeding import SEED, seed_all, seed_one
@@ -34,7 +46,10 @@ COMPARED: tuple[type[TenantRow], ...] = (
     *(Organization, Department, Membership, RoleGrant, SocialAccount, Category, CategoryDepartment, RoutingRule),
     *PARENTS_FIRST,
 )
-HOLDS_AN_ID = {Delivery: {"remote_id", "send_key", "prepared"}, DeliveryAttempt: {"send_key", "evidence"}}
+HOLDS_AN_ID: Mapping[type[TenantRow], set[str]] = {
+    Delivery: {"remote_id", "send_key", "prepared"},
+    DeliveryAttempt: {"send_key", "evidence"},
+}
 """Where a form's answer is named by its delivery's own id."""
 
 
@@ -98,15 +113,39 @@ async def test_the_audit_log_tells_of_the_foundation_and_of_the_seeding(seeded):
     assert len(await seeded.all(OutboxEntry)) == len(events)
 
 
-async def test_every_role_gets_a_token(fresh_database):
+async def test_every_role_gets_a_token_and_work_goes_on_where_the_history_stops(fresh_database):
     database = Database(fresh_database["belfry_app"], pool_size=2)
     await seed_one(database, WATERRODE, AT, lambda _: None)
-    for role in Role:
-        token = await identity.issue_local_token(
-            database, is_local=True, slug="waterrode", role=role, department_code=None
+    actors = {role: await _actor(database, role) for role in Role}
+    assert {role: actor.roles for role, actor in actors.items()} == {role: (role,) for role in Role}
+    operator = actors[Role.OPERATOR]
+    async with database.unit_of_work(operator) as uow:
+        waiting = await uow.scalars(
+            owned(
+                Conversation,
+                col(Conversation.channel_kind) == ChannelKind.FORM,
+                col(Conversation.state) != ConversationState.CLOSED,
+                col(Conversation.id).in_(
+                    owned(WaitingSegment, col(WaitingSegment.outcome).is_(None)).with_only_columns(
+                        col(WaitingSegment.conversation_id)
+                    )
+                ),
+            )
         )
-        actor = await queries.actor_of_token(database, token)
-        assert actor.roles == (role,)
+        row = waiting[0]
+        newest = await conversation_queries.newest_citizen_message(uow, row.id)
+        await assignments.claim(uow, conversation_id=row.id)
+        reply = await conversations.reply(
+            uow,
+            conversation_id=row.id,
+            text="Nous y sommes.",
+            purpose=ReplyPurpose.ANSWER,
+            last_seen_message_id=newest.id if newest else None,
+            fence=row.fence,
+        )
+    async with database.snapshot(operator) as snapshot:
+        delivery = await snapshot.one(owned(Delivery, col(Delivery.id) == reply.delivery_id))
+    assert delivery.state is DeliveryState.SCHEDULED
     await database.close()
 
 
@@ -130,6 +169,11 @@ async def test_two_seedings_at_once_leave_one_demo(fresh_database):
     assert list(await queries.organizations(one)) == ["molendam", "waterrode"]
     await one.close()
     await other.close()
+
+
+async def _actor(database: Database, role: Role) -> Actor:
+    token = await identity.issue_local_token(database, is_local=True, slug="waterrode", role=role, department_code=None)
+    return await queries.actor_of_token(database, token)
 
 
 def _without_ids(row: TenantRow) -> str:

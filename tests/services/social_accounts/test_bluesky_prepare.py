@@ -66,10 +66,9 @@ def test_a_prepared_post_says_exactly_what_was_written_and_carries_the_guard(tex
         assert made
 
 
-@given(st.lists(st.uuids(), min_size=2, max_size=50, unique=True))
-def test_drafts_of_one_transaction_get_keys_of_their_own(deliveries: list[UUID]) -> None:
-    keys = {record_key(draft_of("text", delivery=delivery)) for delivery in deliveries}
-    assert len(keys) == len(deliveries)
+def test_drafts_of_one_transaction_get_keys_of_their_own() -> None:
+    keys = {record_key(draft_of("text", delivery=UUID(int=number))) for number in range(2_000)}
+    assert len(keys) == 2_000
 
 
 @pytest.mark.parametrize(

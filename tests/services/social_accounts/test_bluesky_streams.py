@@ -75,9 +75,10 @@ async def test_a_sweep_that_is_cut_off_goes_on_where_it_stood(fake: FakeAtproto)
     assert reader.ids >= {post.uri for post in posts}
 
 
-async def test_a_post_that_shows_late_is_still_found_in_the_overlap(fake: FakeAtproto) -> None:
+@pytest.mark.parametrize("limit", [10, 50])
+async def test_a_post_that_shows_late_is_still_found_in_the_overlap(fake: FakeAtproto, limit: int) -> None:
     async with connected(fake) as (account, reach):
-        reader = await Reader(account, reach).poll()
+        reader = await Reader(account, reach, limit=limit).poll()
         now = datetime.now(UTC)
         for number in range(60):
             fake.network.post(

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""A walk over the whole schema: everything is declared, described and guarded, and every filter and order has its index."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from graphql import (
+    GraphQLEnumType,
+    GraphQLField,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLNamedType,
+    GraphQLObjectType,
+    GraphQLScalarType,
+    get_named_type,
+    is_introspection_type,
+    is_specified_scalar_type,
+)
+from sqlalchemy import Column, Table, UniqueConstraint
+
+from graphql_schema.arguments import PERMISSION
+from graphql_schema.connections import Connection
+from graphql_schema.nodes import Node
+from graphql_schema.reading.annotations import BACK_REFERENCE, definition_of, object_definition, shape_of
+from graphql_schema.reading.declarations import REGISTRY, ListOf, Newest, Readable, declaration_of
+from graphql_schema.reading.rows import frame_of
+from graphql_schema.schema import api_schema
+from services.conversations.models import Conversation
+from services.kernel.access import Permission
+from services.kernel.isolation import DataClass
+
+SCHEMA = api_schema()
+TYPES = [
+    each
+    for name, each in sorted(SCHEMA.core.type_map.items())
+    if not is_introspection_type(each) and not is_specified_scalar_type(each)
+]
+SHOWN = [each for each in REGISTRY.values() if each.name in SCHEMA.core.type_map]
+OPEN_TO_EVERY_CREDENTIAL = {"Query.viewer", "Query.node", "Query.nodes"}
+"""Root fields without a permission of their own: who is asking, and rows whose own type says who may read them."""
+
+SHORT_LISTS = {
+    "category_department.category_id": "a topic has a handful of departments, sorted after they are found",
+    "participant.conversation_id": "a conversation has a handful of participants, sorted after they are found",
+    "closing.conversation_id": "a conversation is closed a few times",
+    "waiting_segment.conversation_id": "a conversation has a few waits",
+}
+"""Lists of one row that are too short to need their order from the index; finding them needs one all the same."""
+
+
+def places() -> Iterator[tuple[str, str | None]]:
+    """Everything that a description can stand beside."""
+    for each in TYPES:
+        yield each.name, each.description
+        if isinstance(each, GraphQLObjectType | GraphQLInterfaceType):
+            for name, field in each.fields.items():
+                yield f"{each.name}.{name}", field.description
+                for argument, made in field.args.items():
+                    yield f"{each.name}.{name}({argument}:)", made.description
+        elif isinstance(each, GraphQLInputObjectType):
+            for name, made in each.fields.items():
+                yield f"{each.name}.{name}", made.description
+        elif isinstance(each, GraphQLEnumType):
+            for name, value in each.values.items():
+                yield f"{each.name}.{name}", value.description
+
+
+def test_everything_is_described_in_a_sentence(tell):
+    everything = list(places())
+    bare = [place for place, description in everything if not description]
+    assert bare == []
+    unlike = [place for place, text in everything if text and not (text[0].isupper() or text[0] == "`")]
+    assert unlike == []
+    assert [place for place, text in everything if text and not text.endswith(".")] == []
+    tell(f"{len(everything)} types, fields, arguments and enum values, all described")
+
+
+def object_fields() -> Iterator[tuple[GraphQLNamedType, str, GraphQLField]]:
+    for each in TYPES:
+        if isinstance(each, GraphQLObjectType):
+            for name, field in each.fields.items():
+                yield each, name, field
+
+
+@pytest.mark.parametrize("readable", SHOWN, ids=lambda each: each.name)
+def test_every_readable_type_has_a_permission_and_nothing_undeclared(readable: Readable):
+    assert isinstance(readable.permission, Permission)
+    definition = object_definition(readable.python_type)
+    assert definition is not None
+    for field in definition.fields:
+        assert declaration_of(field) is not None or field.origin is Node, field.python_name
+        assert field.base_resolver is None
+
+
+def test_every_type_that_shows_rows_is_declared():
+    made_by_hand = {"Viewer", "ConversationEvent", "PageInfo", "Query", "Mutation", "Subscription"}
+    for each in TYPES:
+        definition = each.extensions.get(BACK_REFERENCE)
+        if not isinstance(each, GraphQLObjectType) or each.name.endswith(("Payload", "UserError")):
+            continue
+        is_list = definition.concrete_of is object_definition(Connection) or each.name.endswith("Edge")
+        assert is_list or each.name in made_by_hand or definition.origin in REGISTRY, each.name
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        (f"{root.name}.{name}", field)
+        for root in (SCHEMA.core.query_type, SCHEMA.core.mutation_type, SCHEMA.core.subscription_type)
+        if root is not None
+        for name, field in root.fields.items()
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_every_root_field_names_a_permission(path: str, field: GraphQLField):
+    definition = definition_of(field)
+    assert definition is not None
+    if path in OPEN_TO_EVERY_CREDENTIAL:
+        return
+    declared = declaration_of(definition)
+    permission = definition.metadata.get(PERMISSION) if declared is None else REGISTRY[shape_of(definition).of].permission
+    assert isinstance(permission, Permission), path
+
+
+def leading(table: Table) -> Iterator[tuple[str, ...]]:
+    """The columns of every index and key that covers all rows."""
+    yield tuple(each.name for each in table.primary_key)
+    for constraint in table.constraints:
+        if isinstance(constraint, UniqueConstraint):
+            yield tuple(each.name for each in constraint.columns)
+    for index in table.indexes:
+        if index.dialect_options["postgresql"].get("where") is None:
+            yield tuple(str(getattr(each, "name", each)) for each in index.expressions)
+
+
+def is_served(column: Column[Any], *before: str, then: tuple[str, ...] = ()) -> bool:
+    """Whether an index begins with the tenant, `before`, the column and `then`."""
+    wanted = ("tenant_id", *before, column.name, *then)
+    return any(found[: len(wanted)] == wanted for found in leading(column.table))
+
+
+@pytest.mark.parametrize(
+    ("readable", "column"),
+    [(each, named.column) for each in SHOWN for named in each.filters],
+    ids=lambda each: each.name,
+)
+def test_an_index_serves_every_filter(readable, column):
+    assert is_served(column)
+
+
+def test_a_column_without_an_index_would_be_found():
+    assert not is_served(Conversation.__table__.c.language)
+    assert not is_served(Conversation.__table__.c.opened_at, then=("priority",))
+
+
+ROOT_LISTS = {
+    shape_of(definition).of
+    for field in SCHEMA.core.query_type.fields.values()  # pyright: ignore[reportOptionalMemberAccess]
+    if (definition := definition_of(field)) is not None and isinstance(declaration_of(definition), ListOf)
+}
+
+
+@pytest.mark.parametrize(
+    ("readable", "column"),
+    [(each, named.column) for each in SHOWN if each.python_type in ROOT_LISTS for named in each.orders],
+    ids=lambda each: each.name,
+)
+def test_an_index_serves_every_order_of_a_root_list(readable, column):
+    if column.name == "priority":
+        # Ties are long here; the index goes on with the due order, and the id decides within one instant.
+        assert is_served(column, then=("due_order", "id"))
+    else:
+        assert is_served(column, then=("id",))
+
+
+def relations() -> Iterator[tuple[str, Any, Readable]]:
+    for owner in SHOWN:
+        for field, declared in owner.declared():
+            if isinstance(declared, Newest) or (isinstance(declared, ListOf) and declared.key is not None):
+                yield f"{owner.name}.{field.python_name}", declared, REGISTRY[shape_of(field).of]
+
+
+@pytest.mark.parametrize(("path", "declared", "target"), list(relations()), ids=lambda each: str(each)[:40])
+def test_an_index_serves_every_list_of_a_row(path, declared, target):
+    key, by = declared.key, declared.by if isinstance(declared, Newest) else declared.order.column
+    name = f"{key.table.name}.{key.name}"
+    if name in SHORT_LISTS or by.name == "id":
+        assert is_served(key), path
+        return
+    if is_served(key) and by.name == "occurred_at" and key.name == "delivery_id":
+        return  # a delivery carries one message
+    if key.table.name == "conversation":
+        assert is_served(key, then=("due_order",)), path
+        return
+    assert is_served(by, key.name, then=("id",)), path
+
+
+SECRETS = {DataClass.SECRET}
+NEVER_SHOWN = {"thread_key", "key_id", "nonce", "ciphertext", "body", "prepared", "send_key", "content_hash", "target"}
+
+
+@pytest.mark.parametrize("readable", [each for each in SHOWN if each.model is not None], ids=lambda each: each.name)
+def test_no_secret_column_is_selected(readable: Readable):
+    assert isinstance(readable.source, Table)
+    secret = {each.name for each in readable.source.columns if each.info.get("data_class") in SECRETS} | NEVER_SHOWN
+    alias = frame_of(readable).alias
+    for column in frame_of(readable).visible.selected_columns:
+        shown = {each.name for each in column.base_columns if isinstance(each, Column)}
+        assert not (shown & secret), f"{readable.name} shows {shown & secret} of {alias}"
+
+
+def test_every_scalar_is_specified():
+    for each in TYPES:
+        if isinstance(each, GraphQLScalarType):
+            assert each.specified_by_url, each.name
+
+
+def test_no_two_types_differ_in_case_only_and_only_connections_are_named_so():
+    names = [each.name for each in TYPES]
+    assert len({name.lower() for name in names}) == len(names)
+    for each in TYPES:
+        if each.name.endswith("Connection"):
+            assert isinstance(each, GraphQLObjectType)
+            assert {"edges", "nodes", "pageInfo", "totalCount", "isTotalCountExact"} == set(each.fields)
+        if each.name.endswith("Edge"):
+            assert isinstance(each, GraphQLObjectType)
+            assert set(each.fields) == {"cursor", "node"}
+
+
+def test_no_float_is_shown():
+    for parent, name, field in object_fields():
+        assert get_named_type(field.type).name != "Float", f"{parent.name}.{name}"
