@@ -206,9 +206,9 @@ MOLENDAM = OrganizationPlan(
     ),
     topics=(*DESK_TOPICS, *DEPARTMENT_TOPICS),
     voice=DUTCH,
-    arrivals=(80, 78, 84, 82, 86, 80, 86, 88),
+    arrivals=(70, 68, 72, 72, 74, 70, 76, 76),
     unrouted=3,
-    crisis=CrisisPlan(HIGH_WATER, arrivals=84, week=5, posts=HIGH_WATER_POSTS),
+    crisis=CrisisPlan(HIGH_WATER, arrivals=76, week=5, posts=HIGH_WATER_POSTS),
 )
 
 WATERRODE = OrganizationPlan(

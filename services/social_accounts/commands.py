@@ -2,7 +2,7 @@
 """Acts on accounts: register, connect, keep their credentials, and store what comes in."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from sqlalchemy import text, update
@@ -35,6 +35,7 @@ from services.tenancy.rules import DepartmentIsUnknown
 POLL = "social_account.poll"
 DRAIN = "raw_events.drain"
 MEASURE = "social_account.measure"
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 RECEIVE = text(
     """
@@ -148,10 +149,10 @@ async def receive(uow: UnitOfWork, *, account_id: UUID, events: Sequence[Receive
     await jobs.schedule(uow, DRAIN, account_id)
 
 
-async def save_cursor(uow: UnitOfWork, *, account_id: UUID, stream: str, cursor: str | None) -> None:
-    """Remember how far a stream was read, in the transaction that keeps what it gave."""
+async def save_cursor(uow: UnitOfWork, *, account_id: UUID, stream: str, cursor: str | None, more: bool) -> None:
+    """Remember how far a stream was read, in the transaction that keeps what it gave; one with more is due at once."""
     uow.actor.require(Permission.BELFRY_WORK)
-    values = {"cursor": cursor, "fetched_at": uow.now}
+    values = {"cursor": cursor, "fetched_at": LONG_AGO if more else uow.now}
     statement = insert(IngestCursor).values(
         tenant_id=uow.tenant_id, social_account_id=account_id, stream=stream, **values
     )

@@ -129,7 +129,9 @@ async def _read(
             cursor = page.next_cursor
         async with runtime.database.unit_of_work(actor) as uow:
             await commands.receive(uow, account_id=account_id, events=page.events)
-            await commands.save_cursor(uow, account_id=account_id, stream=stream.rule.name, cursor=cursor)
+            await commands.save_cursor(
+                uow, account_id=account_id, stream=stream.rule.name, cursor=cursor, more=page.more
+            )
         if not page.more:
             return
 

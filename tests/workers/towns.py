@@ -105,10 +105,10 @@ class Town:
     def system(self) -> Actor:
         return self.organization.system
 
-    async def submit(self, text: str) -> str:
-        """A citizen sends the contact form; gives the submission's id."""
+    async def submit(self, text: str, *, thread: str | None = None) -> str:
+        """A citizen sends the contact form, or a follow-up to an earlier submission; gives the submission's id."""
         submission = str(identifiers.new())
-        body = {"text": text, "thread": submission, "name": "Inwoner", "email": None, "language": "nl"}
+        body = {"text": text, "thread": thread or submission, "name": "Inwoner", "email": None, "language": "nl"}
         event = RawEvent(
             str(self.account_id), SUBMISSION_KIND, submission, SUBMISSION_VERSION, utc_now(), orjson.dumps(body)
         )

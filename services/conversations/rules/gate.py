@@ -13,6 +13,7 @@ from services.conversations.rules.refusals import (
     FormalNeedsReferral,
     ReplyInProgress,
 )
+from services.conversations.rules.routing import folded
 from services.conversations.rules.words import ConversationState, ReplyPurpose
 from services.kernel.errors import InvalidState, NotPermitted, Required
 
@@ -93,10 +94,10 @@ def check_reply(attempt: Attempt, standing: Standing, *, now: datetime) -> None:
 
 
 def quotes_private(text: str, private_texts: Iterable[str], *, words_min: int = 8) -> bool:
-    """Whether a public text repeats a run of words that was said in private."""
-    said = f" {' '.join(text.casefold().split())} "
+    """Whether a public text repeats a run of words that was said in private, whatever stands between the words."""
+    said = f" {' '.join(folded(text))} "
     for private in private_texts:
-        words = private.casefold().split()
+        words = folded(private)
         runs = (words[start : start + words_min] for start in range(len(words) - words_min + 1))
         if any(f" {' '.join(run)} " in said for run in runs):
             return True

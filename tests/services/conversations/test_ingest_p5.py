@@ -131,7 +131,8 @@ async def load(
     return (
         f"{len(deliveries):,} deliveries of {len(world.facts):,} events about {len(wanted.messages):,} items: "
         f"{len(flooded.messages):,} messages, {len(flooded.conversations):,} conversations, "
-        f"{len(flooded.segments):,} waits, {len(flooded.contacts):,} contacts, 0 differences, {tries} batches tried again"
+        f"{len(flooded.segments):,} waits, {len(flooded.contacts):,} contacts, 0 differences, "
+        f"{tries} batches tried again"
     )
 
 

@@ -4,6 +4,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from random import Random
 from uuid import UUID
 
@@ -146,7 +147,7 @@ def test_a_wait_never_ends_before_it_begins_and_waits_do_not_overlap(facts: list
     for segment in found:
         assert (segment.wall_seconds is None) == (segment.outcome is None)
         assert segment.wall_seconds is None or segment.wall_seconds >= 0
-    for one, next_one in zip(found, found[1:], strict=False):
+    for one, next_one in pairwise(found):
         assert one.closed_at is not None
         assert one.closed_at <= next_one.opened_at
 

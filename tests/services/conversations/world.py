@@ -182,7 +182,7 @@ class Maker:
         # Who writes changes the name now and then; what was seen last is the name.
         name = f"{thing.author[8:]} {observed:%d-%H}"
         previous = thing.versions[thing.versions.index(version) - 1].tag if kind == "EDIT" else None
-        raw = _seen(thing, handle, version, observed, name, previous)
+        raw = seen_event(thing, handle, version, observed, name, previous)
         self._add(Fact(handle, kind, thing, version, observed, name, raw))
 
     def _deleted(self, thing: Thing, handle: str) -> None:
@@ -231,7 +231,10 @@ def _envelope(handle: str, source: str, observed: datetime, item: dict[str, Any]
     )
 
 
-def _seen(thing: Thing, handle: str, version: Version, observed: datetime, name: str, previous: str | None) -> RawEvent:
+def seen_event(
+    thing: Thing, handle: str, version: Version, observed: datetime, name: str, previous: str | None
+) -> RawEvent:
+    """An item as an account is told of it; `previous` is the version it held when it looked a second time."""
     author = {"did": thing.author, "handle": f"{thing.author[8:]}.test", "displayName": name}
     if thing.is_repost:
         assert thing.parent is not None
