@@ -50,6 +50,7 @@ from graphql_schema.inputs import (
     request_hash,
 )
 from graphql_schema.payloads import PayloadShape, UserError, UserErrorCode, mutation_payload, payload_shape
+from graphql_schema.reading.resolvers import matching_ids
 from services.kernel import idempotency
 from services.kernel.access import Actor, Permission
 from services.kernel.database import UnitOfWork
@@ -118,7 +119,7 @@ class MutationDeclaration:
             async with context.unit_of_work() as uow:
                 return await self._act(root, Act(uow, context.runtime), asked, decoded)
         except DomainError as refusal:
-            return self._refused(refusal, decoded)
+            return await self._refused(context, refusal, decoded)
 
     async def _act(self, root: Any, act: Act, asked: Any, decoded: Any) -> Any:
         key = getattr(asked, IDEMPOTENCY_KEY, None)
@@ -131,15 +132,25 @@ class MutationDeclaration:
         await idempotency.answer(act.uow, key, self.shape.ids(payload))
         return payload
 
-    def _refused(self, refusal: DomainError, decoded: Any) -> Any:
+    async def _refused(self, context: Context, refusal: DomainError, decoded: Any) -> Any:
         ids = list(ids_in(self.input))
         if isinstance(refusal, NotFound) and not refusal.field and ids:
-            refusal.field = (ids[0][0],)  # the row that the act is about; a command names the others itself
+            refusal.field = (await self._missing(context, decoded) or ids[0][0],)
         current: dict[str, UUID] = {}
         if isinstance(refusal, Conflict):
             named = {target: getattr(decoded, name) for name, target in reversed(ids)}
             current = {name: named[node] for name, node in self.shape.nodes.items() if named.get(node) is not None}
         return self.shape.refused([refusal], current)
+
+    async def _missing(self, context: Context, decoded: Any) -> str | None:
+        """The first field whose id names no row that the actor sees: malformed, unknown and foreign ids alike."""
+        async with context.snapshot() as snapshot:
+            for name, target in ids_in(self.input):
+                value = getattr(decoded, name)
+                rows: list[UUID] = value if isinstance(value, list) else [value] if value is not None else []
+                if rows and not set(rows) <= await matching_ids(snapshot, target, rows):
+                    return name
+        return None
 
 
 @dataclass(frozen=True)
@@ -165,7 +176,7 @@ class ErrandDeclaration(MutationDeclaration):
         try:
             return await self.function(root, Errand(context.actor, context.runtime), decoded)
         except DomainError as refusal:
-            return self._refused(refusal, decoded)
+            return await self._refused(context, refusal, decoded)
 
 
 def mutation(description: str, *, permission: Permission) -> Callable[[Act_], Any]:

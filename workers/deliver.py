@@ -13,6 +13,7 @@ import structlog
 
 from services.kernel import jobs, outbox
 from services.kernel.access import Actor
+from services.kernel.errors import ServiceUnavailable
 from services.kernel.jobs import LeaseLost, Ticket
 from services.kernel.runtime import Runtime
 from workers.subscriptions import JOBS, SUBSCRIPTIONS
@@ -94,6 +95,8 @@ class Deliverer:
                 try:
                     async with self._runtime.database.unit_of_work(actor) as uow:
                         await jobs.renew(uow, ticket)
+                except ServiceUnavailable:
+                    continue  # the database was busy for a moment: the lease outlives two lost renewals
                 except LeaseLost:
                     lost = True
                     if owner is not None:

@@ -122,6 +122,21 @@ class DepartmentRenamePayload:
 
 
 @mutation_input
+class DepartmentMoveInput:
+    """Which department to move, and below which."""
+
+    department_id: UUID = id_of(Department, "The department.")
+    above_id: UUID = id_of(Department, "The department above.")
+
+
+@mutation_payload
+class DepartmentMovePayload:
+    """What a move answers."""
+
+    department: Department | None = read_back("The department now.")
+
+
+@mutation_input
 class DepartmentBreakInput:
     """Which department to break."""
 
@@ -164,6 +179,13 @@ class Mutation:
             raise Conflict(field=("expected_version",))
         row.name = input.name
         return DepartmentRenamePayload(department=Department.of(row.id))
+
+    @mutation("Put a department below another.", permission=Permission.SOCIAL_ACCOUNT_REGISTER)
+    async def department_move(self, act: Act, input: DepartmentMoveInput) -> DepartmentMovePayload:  # noqa: A002
+        above = await queries.department(act.uow, input.above_id)
+        row = await queries.department(act.uow, input.department_id)
+        row.parent_id = above.id
+        return DepartmentMovePayload(department=Department.of(row.id))
 
     @mutation("Fail after writing.", permission=Permission.SOCIAL_ACCOUNT_REGISTER)
     async def department_break(self, act: Act, input: DepartmentBreakInput) -> DepartmentBreakPayload:  # noqa: A002

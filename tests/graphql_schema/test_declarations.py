@@ -119,7 +119,9 @@ def test_every_root_field_names_a_permission(path: str, field: GraphQLField):
     if path in OPEN_TO_EVERY_CREDENTIAL:
         return
     declared = declaration_of(definition)
-    permission = definition.metadata.get(PERMISSION) if declared is None else REGISTRY[shape_of(definition).of].permission
+    permission = (
+        definition.metadata.get(PERMISSION) if declared is None else REGISTRY[shape_of(definition).of].permission
+    )
     assert isinstance(permission, Permission), path
 
 

@@ -146,6 +146,25 @@ async def test_ids_that_lead_nowhere_are_all_alike(
     assert (await town.department("ROADS")).version == roads.version
 
 
+async def test_of_several_ids_the_one_that_leads_nowhere_is_named(
+    town: Town, other_organization: TestOrganization
+) -> None:
+    move = """mutation ($input: DepartmentMoveInput!) {
+      departmentMove(input: $input) { department { id } userErrors { code field } }
+    }"""
+    known, lost = (encode_id("DP", each) for each in ((await town.department("ROADS")).id, uuid4()))
+    foreign = encode_id("DP", other_organization.departments["ROADS"])
+    wishes = {
+        ("departmentId",): [(lost, known), (foreign, known), ("x", known), (lost, lost), ("x", foreign)],
+        ("aboveId",): [(known, lost), (known, foreign), (known, "x")],
+    }
+    for field, pairs in wishes.items():
+        for department, above in pairs:
+            asked = {"departmentId": department, "aboveId": above}
+            payload = (await town.api.ask(town.token, move, input=asked))["departmentMove"]
+            assert payload == {"department": None, "userErrors": [{"code": "NOT_FOUND", "field": list(field)}]}
+
+
 async def test_a_conflict_carries_the_node_as_it_is_now(town: Town) -> None:
     roads = await town.department("ROADS")
     identifier = encode_id("DP", roads.id)

@@ -1,21 +1,28 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""What a worker does with a ring: each handler acts once, what fails is tried again and in the end kept with its reason."""
+"""What a worker does with a ring: each handler acts once; what fails is tried again, and kept with its reason."""
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
 import structlog
+from structlog.typing import EventDict
 
-from services.conversations.commands import NO_RESPONSE
+from services.assignments import commands as assignments
+from services.assignments.commands import LAPSE
+from services.conversations.commands import NO_RESPONSE, replying
+from services.conversations.rules import ReplyPurpose
+from services.deliveries import commands as deliveries
 from services.deliveries.commands import SEND
 from services.kernel import identifiers, jobs
 from services.kernel.access import Actor
 from services.kernel.outbox import ATTEMPTS_MAX
+from services.social_accounts import commands as social_accounts
 from services.social_accounts.commands import DRAIN, MEASURE, POLL
+from services.tenancy import commands as tenancy
 from tests.support.fault_proxy import Fault, Rule
 from tests.support.processes import until
 from tests.support.servers import Servers
@@ -33,6 +40,13 @@ WAITING = "select id from belfry.outbox where tenant_id = $1 and kind = $2 and s
 async def stage(servers: Servers) -> AsyncIterator[Stage]:
     async with open_stage(servers, proxies=1) as opened:
         yield opened
+
+
+@pytest.fixture(autouse=True)
+def told() -> Iterator[list[EventDict]]:
+    """What was logged."""
+    with structlog.testing.capture_logs() as captured:
+        yield captured
 
 
 async def published(stage: Stage) -> tuple[Town, UUID, UUID]:
@@ -64,12 +78,6 @@ def test_every_job_has_a_worker_and_a_lane_and_every_fact_that_is_heard_has_hand
 
 def test_every_kind_of_job_that_the_domains_schedule_is_in_the_table() -> None:
     """A constant that names a job `noun.verb` beside a `jobs.schedule` is a kind; each must have a worker."""
-    import services.assignments.commands as assignments
-    import services.conversations.commands.replying as replying
-    import services.deliveries.commands as deliveries
-    import services.social_accounts.commands as social_accounts
-    import services.tenancy.commands as tenancy
-
     kinds = {
         value
         for module in (assignments, replying, deliveries, social_accounts, tenancy)
@@ -134,14 +142,15 @@ async def test_a_handler_that_finds_its_row_locked_tries_again_later(stage: Stag
 # --- jobs -------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_kind_that_this_version_does_not_know_is_left_alone_and_told(stage: Stage) -> None:
+async def test_a_kind_that_this_version_does_not_know_is_left_alone_and_told(
+    stage: Stage, told: list[EventDict]
+) -> None:
     tenant_id = identifiers.new()
     async with stage.runtime.database.unit_of_work(Actor.system(tenant_id)) as uow:
         await jobs.schedule(uow, "tomorrow.kind", tenant_id)
     job_id = await stage.evidence.one("select id from belfry.job where tenant_id = $1", tenant_id)
     before = await row_of(stage, "job", job_id)
-    with structlog.testing.capture_logs() as told:
-        await stage.deliverer.run("tomorrow.kind", tenant_id, job_id)
+    await stage.deliverer.run("tomorrow.kind", tenant_id, job_id)
     assert await row_of(stage, "job", job_id) == before
     assert [(each["event"], each["kind"], each["row_id"]) for each in told] == [
         ("unknown_job", "tomorrow.kind", str(job_id))
@@ -198,13 +207,12 @@ async def test_a_renewal_that_fails_once_is_tried_again(stage: Stage, monkeypatc
 
 
 async def test_a_worker_that_lost_its_lease_stops_and_leaves_no_trace(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, told: list[EventDict]
 ) -> None:
     monkeypatch.setattr(jobs, "RENEW_SECONDS", 0.2)
-    with structlog.testing.capture_logs() as told:
-        async with slow_poll(stage, seconds=5.0) as (town, job_id, running):
-            await stage.evidence.rows("update belfry.job set fence = fence + 1 where id = $1", job_id)
-            await running
+    async with slow_poll(stage, seconds=5.0) as (town, job_id, running):
+        await stage.evidence.rows("update belfry.job set fence = fence + 1 where id = $1", job_id)
+        await running
     assert "lease_lost" in [each["event"] for each in told]
     assert await stage.evidence.one("select count(*) from belfry.raw_event where tenant_id = $1", town.id) == 0
     row = await row_of(stage, "job", job_id)
@@ -242,20 +250,16 @@ class slow_poll:  # noqa: N801  reads as a statement
 # --- single jobs that have more than one end --------------------------------------------------------------------------
 
 
-async def test_a_lease_that_was_renewed_is_looked_at_again_at_its_new_end(stage: Stage) -> None:
+async def test_a_lease_that_was_renewed_is_looked_at_again_at_its_new_end(stage: Stage, told: list[EventDict]) -> None:
     """An answer on its way keeps the claim for longer; the watcher must not spin, nor take it away."""
-    from services.assignments.commands import LAPSE
-
     town = await stage.town_with_form()
     await town.submit("Waar is het loket?")
     await stage.work(DRAIN, town.account_id)
     conversation_id = await stage.evidence.one("select id from belfry.conversation where tenant_id = $1", town.id)
     await town.answer(conversation_id, "Op het plein.")
-    await stage.evidence.rows(
-        "update belfry.job set due_at = now() where kind = $1 and subject_id = $2", LAPSE, conversation_id
-    )
-    with structlog.testing.capture_logs() as told:
-        await stage.work(LAPSE, conversation_id)
+    due = "update belfry.job set due_at = now() where kind = $1 and subject_id = $2"
+    await stage.evidence.rows(due, LAPSE, conversation_id)
+    await stage.work(LAPSE, conversation_id)
     assert told == []
     sql = """
         select j.due_at - c.lease_until as after, j.lease_until, j.attempts, c.holder_id
@@ -269,8 +273,6 @@ async def test_a_lease_that_was_renewed_is_looked_at_again_at_its_new_end(stage:
 
 async def test_no_response_does_not_close_what_was_asked_again_later(stage: Stage) -> None:
     """Asked on day 0, answered, asked again on day 10: the citizen has until day 24 and not until day 14."""
-    from services.conversations.rules import ReplyPurpose
-
     town = await stage.town_with_form()
     thread = await town.submit("Waar is het loket?")
     await stage.work(DRAIN, town.account_id)

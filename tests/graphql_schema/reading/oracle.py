@@ -18,7 +18,7 @@ from graphql_schema.scalars import print_instant
 from graphql_schema.social_accounts.types import SocialAccount
 from graphql_schema.tenancy.types import Department, Person
 from services.conversations.models import Conversation
-from services.conversations.rules import ChannelKind, ConversationState, Priority
+from services.conversations.rules import Priority
 from services.kernel.access import Actor, Role
 from tests.graphql_schema.reading.planting import Planted
 
@@ -116,42 +116,48 @@ def ordered(rows: Sequence[Conversation], keys: Sequence[Mapping[str, str]]) -> 
 
 
 def filters(planted: Planted, other: Planted) -> st.SearchStrategy[dict[str, Any]]:
-    """Filters over everything that conversations offer, with ids that exist, are foreign, malformed or of other types."""
-    leaf = st.fixed_dictionaries({}, optional=_comparisons(planted, other))
-    tree = leaf
+    """Filters over everything that conversations offer, with ids that exist, are foreign, malformed or of other types.
+
+    Most have one or two conditions: long ones let nothing through, and then every mistake looks right.
+    """
+    one = st.sampled_from([tree for name, trees in comparisons(planted, other).items() for tree in trees])
+    two = st.tuples(one, one).map(lambda pair: {**pair[0], **pair[1]})
+    tree = leaf = st.one_of(one, one, two, st.sampled_from([{}, {"state": None}]))
     for _ in range(3):
-        nested = {"and": st.lists(tree, max_size=2), "or": st.lists(tree, max_size=2), "not": tree}
-        tree = st.one_of(leaf, st.fixed_dictionaries({}, optional={**_comparisons(planted, other), **nested}))
+        several = st.lists(tree, min_size=1, max_size=3)
+        nested = st.one_of(
+            several.map(lambda trees: {"and": trees}), several.map(lambda trees: {"or": trees}), tree.map(lambda each: {"not": each})
+        )
+        tree = st.one_of(leaf, nested)
     return tree
 
 
-def _comparisons(planted: Planted, other: Planted) -> dict[str, st.SearchStrategy[Any]]:
-    found: dict[str, st.SearchStrategy[Any]] = {}
+def comparisons(planted: Planted, other: Planted) -> dict[str, list[dict[str, Any]]]:
+    """By field: filters of one comparison each, every comparator with operands that let some rows through."""
+    found: dict[str, list[dict[str, Any]]] = {}
     for name, (attribute, shown) in IDS.items():
-        here = {encode_id(shown, row_id) for each in planted.conversations if (row_id := getattr(each, attribute))}
-        foreign = {encode_id(shown, row_id) for each in other.conversations if (row_id := getattr(each, attribute))}
-        strange = ["", "?", encode_id(SocialAccount if shown is Person else Person, planted.accounts[0].id)]
-        found[name] = _comparison(st.sampled_from([*sorted(here), *sorted(foreign)[:1], *strange]), may_be_null=True)
+        here = sorted({encode_id(shown, row_id) for each in planted.conversations if (row_id := getattr(each, attribute))})
+        foreign = [encode_id(shown, row_id) for each in other.conversations if (row_id := getattr(each, attribute))]
+        strange = [foreign[0], "", "?", encode_id(SocialAccount if shown is Person else Person, planted.accounts[0].id)]
+        found[name] = _each(name, [*here[:2], *strange], here[:2], NULLS)
     for name, attribute in INSTANTS.items():
         instants = sorted({print_instant(getattr(each, attribute)) for each in planted.conversations})
-        found[name] = _comparison(st.sampled_from(instants), ranges=True)
-    found["state"] = _comparison(st.sampled_from([each.value for each in ConversationState]))
-    found["channelKind"] = _comparison(st.sampled_from([each.value for each in ChannelKind]))
-    found["priority"] = _comparison(st.sampled_from([each.name for each in Priority]), ranges=True)
+        found[name] = _each(name, [instants[3], instants[-4]], instants[2:6], RANGES)
+    found["state"] = _each("state", ["OPEN", "SNOOZED"], ["OPEN", "NEW"])
+    found["channelKind"] = _each("channelKind", ["DIRECT", "MAIL"], ["DIRECT", "FORM"])
+    found["priority"] = _each("priority", [each.name for each in Priority], ["LOW", "URGENT"], RANGES)
     return found
 
 
-def _comparison(
-    values: st.SearchStrategy[Any], *, ranges: bool = False, may_be_null: bool = False
-) -> st.SearchStrategy[dict[str, Any] | None]:
-    several = st.lists(values, max_size=3)
-    options: dict[str, st.SearchStrategy[Any]] = {"eq": values, "neq": values, "in": several, "nin": several}
-    if ranges:
-        options |= dict.fromkeys(("gt", "gte", "lt", "lte"), values)
-    if may_be_null:
-        options["isNull"] = st.booleans()
-    one = st.sampled_from(sorted(options)).flatmap(lambda name: st.fixed_dictionaries({name: options[name]}))
-    return st.one_of(one, one, one, st.fixed_dictionaries({}, optional=options), st.none())
+RANGES = ("gt", "gte", "lt", "lte")
+NULLS = ("isNull",)
+
+
+def _each(name: str, values: list[Any], several: list[Any], more: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+    comparators = ("eq", "neq", *(each for each in more if each != "isNull"))
+    found = [{name: {comparator: value}} for comparator in comparators for value in values]
+    found += [{name: {comparator: list_}} for comparator in ("in", "nin") for list_ in (several, [], [values[-1]])]
+    return found + [{name: {"isNull": value}} for value in (True, False) if "isNull" in more]
 
 
 def orders() -> st.SearchStrategy[list[dict[str, str]]]:

@@ -13,6 +13,7 @@ from services.kernel.access import Role
 from tests.graphql_schema.reading import oracle
 
 PAGES_MAX = 80
+ROOTS_MAX = 20
 LIST = """
 query List($first: Int, $last: Int, $after: String, $before: String, $filter: ConversationFilter, $orderBy: [ConversationOrder!]) {
   conversations(first: $first, last: $last, after: $after, before: $before, filter: $filter, orderBy: $orderBy) {
@@ -99,6 +100,25 @@ async def test_two_cursors_cut_a_piece_out_of_the_list(ask, here, data):
     assert forward["pageInfo"]["hasNextPage"] is True  # something stands where `before` points
     backward = (await ask(here.coordinator, LIST, last=size, orderBy=keys, **cursors))["conversations"]
     assert ids(backward) == piece[len(piece) - min(size, len(piece)) :]
+
+
+@UNWATCHED
+async def test_every_comparator_alone_and_denied_means_what_it_means_in_plain_python(ask, here, there, tell):
+    several = [tree for trees in oracle.comparisons(here, there).values() for tree in trees]
+    asked = [*several, *({"not": each} for each in several)]
+    lets_some_through = 0
+    for start in range(0, len(asked), ROOTS_MAX):
+        batch = asked[start : start + ROOTS_MAX]
+        variables = {f"f{i}": tree for i, tree in enumerate(batch)}
+        declared = ", ".join(f"${name}: ConversationFilter" for name in variables)
+        roots = " ".join(f"{name}: conversations(first: 100, filter: ${name}) {{ nodes {{ id }} }}" for name in variables)
+        data = await ask(here.coordinator, f"query Many({declared}) {{ {roots} }}", **variables)
+        for name, tree in variables.items():
+            found = {decode_id(each["id"], Conversation) for each in data[name]["nodes"]}
+            assert found == {row.id for row in here.conversations if oracle.holds(tree, row)}, tree
+            lets_some_through += 0 < len(found) < len(here.conversations)
+    tell(f"{len(asked)} filters of one comparison, {lets_some_through} of them let some rows through and not others")
+    assert lets_some_through > len(asked) / 2
 
 
 async def test_without_arguments_a_page_has_twenty_items_and_before_alone_takes_the_end(ask, here):

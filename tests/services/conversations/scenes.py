@@ -2,6 +2,7 @@
 """Questions and people for tests of acts, and the fingerprint that shows whether an act left any trace."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,14 +11,17 @@ import orjson
 import pytest
 from sqlmodel import col
 
+from services.assignments import commands as assignments
+from services.conversations import commands
 from services.conversations.models import Conversation, Message, Participant
-from services.conversations.rules import ParticipantKind
+from services.conversations.rules import ParticipantKind, ReplyPurpose
+from services.deliveries import commands as deliveries
 from services.kernel import identifiers
 from services.kernel.access import Actor, Grant, Role
 from services.kernel.database import UnitOfWork
 from services.kernel.errors import BelfryError
 from services.kernel.isolation import owned
-from services.social_accounts.networks.interface import RawEvent
+from services.social_accounts.networks.interface import RawEvent, Sent
 from services.social_accounts.networks.webform import SUBMISSION_KIND, SUBMISSION_VERSION
 from services.tenancy.models import Membership
 from tests.services.conversations.standing import Town
@@ -146,3 +150,56 @@ async def refused(town: Town, urls: Urls, actor: Actor, what: Act, code: str) ->
     assert caught.value.code == code
     assert await fingerprint(urls, town.organization.id) == before
     return caught.value
+
+
+@dataclass(frozen=True)
+class Held:
+    """A question that somebody has claimed, as that person's client knows it."""
+
+    town: Town
+    id: UUID
+    holder: Actor
+    fence: int
+    seen: UUID
+
+    def reply(self, **changes: Any) -> Act:
+        """An answer under the holder's fence; `changes` replace single arguments of the command."""
+        given: dict[str, Any] = {
+            "conversation_id": self.id,
+            "text": "We will look tomorrow.",
+            "purpose": ReplyPurpose.ANSWER,
+            "last_seen_message_id": self.seen,
+            "fence": self.fence,
+        }
+        return lambda uow: commands.reply(uow, **{**given, **changes})
+
+    async def answer(self, **changes: Any) -> UUID:
+        """Have an answer accepted; returns its delivery."""
+        return (await act(self.town, self.holder, self.reply(**changes))).delivery_id
+
+    async def publish(self, delivery_id: UUID) -> None:
+        """Have the network accept it, and the conversation told."""
+        attempt = await self.begin(delivery_id)
+        item = Sent(f"remote-{delivery_id}", "1", None, attempt.sent_at)
+        await act(self.town, self.town.actor, lambda uow: deliveries.record_sent(uow, attempt, item))
+        await act(self.town, self.town.actor, lambda uow: commands.record_published(uow, delivery_id=delivery_id))
+
+    async def begin(self, delivery_id: UUID) -> deliveries.Attempt:
+        """Have a worker take it for sending."""
+        return await act(
+            self.town,
+            self.town.actor,
+            lambda uow: deliveries.begin(uow, delivery_id=delivery_id, check_schedule=(60,)),
+        )
+
+    async def row(self) -> Conversation:
+        return await conversation(self.town, self.id)
+
+
+async def held(town: Town, text: str = "the street lamp", *, handle: str = FORM, role: Role = Role.OPERATOR) -> Held:
+    """A new question, claimed by a new member."""
+    [conversation_id] = await ask(town, text, handle=handle)
+    [holder] = await people(town, 1, role)
+    await act(town, holder, lambda uow: assignments.claim(uow, conversation_id=conversation_id))
+    row = await conversation(town, conversation_id)
+    return Held(town, conversation_id, holder, row.fence, (await newest_message(town, conversation_id)).id)

@@ -188,8 +188,7 @@ class Maker:
     def _deleted(self, thing: Thing, handle: str) -> None:
         version = thing.versions[-1]
         observed = version.at + timedelta(minutes=31) + self._minutes(200) + self._tick()
-        body = _envelope(handle, "gone", observed, {"uri": thing.id, "cid": version.tag}, version.tag)
-        raw = RawEvent(handle, "delete", thing.id, version.tag, observed, body)
+        raw = deletion_event(thing, handle, version, observed)
         self._add(Fact(handle, "DELETE", thing, version, observed, "", raw))
 
     def _liked(self, thing: Thing, handle: str) -> None:
@@ -229,6 +228,12 @@ def _envelope(handle: str, source: str, observed: datetime, item: dict[str, Any]
             "item": item,
         }
     )
+
+
+def deletion_event(thing: Thing, handle: str, version: Version, observed: datetime) -> RawEvent:
+    """An item that an account held and does not find any more."""
+    body = _envelope(handle, "gone", observed, {"uri": thing.id, "cid": version.tag}, version.tag)
+    return RawEvent(handle, "delete", thing.id, version.tag, observed, body)
 
 
 def seen_event(

@@ -30,7 +30,7 @@ from tests.support.organizations import TestOrganization
 
 WRITERS = 8
 FACTS_EACH = 25
-NOT_ACTORS: list[Any] = [None, "", "0199c0de-0000-7000-8000-000000000000", UUID(int=1), object()]
+NOT_ACTORS: list[Any] = [None, "", "0199c0de-0000-7000-8000-000000000000", UUID(int=1), 7]
 NOT_IDS: list[Any] = [None, "", "0199c0de-0000-7000-8000-000000000000", "x'; SET ROLE postgres; --", 7]
 
 
