@@ -117,20 +117,20 @@ class Stage:
 
 @asynccontextmanager
 async def open_stage(
-    servers: Servers, *, proxies: int = 0, fake: FakeAtproto | None = None, **changes: Any
+    servers: Servers, *, proxies: int = 0, also_allowed: frozenset[str] = frozenset(), **changes: Any
 ) -> AsyncIterator[Stage]:
     """An installation of its own; `changes` are settings. Nothing runs until `stage.crew.start(...)`."""
     folder = Path(tempfile.mkdtemp(prefix="belfry-stage-"))
     name = databases.new_name("stage")
     urls = databases.create_copy(servers, name)
-    network = fake or FakeAtproto()
+    network = FakeAtproto()
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         stack.callback(databases.drop, servers, name)
         stack.enter_context(network.running())
         valkey = stack.enter_context(OwnValkey(folder))
         standing = [await stack.enter_async_context(FaultProxy(network.url)) for _ in range(proxies)]
-        allowed = frozenset(each.url.removeprefix("http://") for each in (network, *standing))
+        allowed = also_allowed | {each.url.removeprefix("http://") for each in (network, *standing)}
         wishes = {"poll_seconds": POLL_SECONDS, "verify_seconds": VERIFY_SECONDS, "outbound_allow": allowed, **changes}
         settings = make_settings(urls, valkey.url, **wishes)
         await valkey_answers(valkey)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Questions and people for tests of acts, and the fingerprint that shows whether an act left any trace."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,7 +20,7 @@ from services.deliveries import commands as deliveries
 from services.kernel import identifiers
 from services.kernel.access import Actor, Grant, Role
 from services.kernel.database import UnitOfWork
-from services.kernel.errors import BelfryError
+from services.kernel.errors import BelfryError, ServiceUnavailable
 from services.kernel.isolation import owned
 from services.social_accounts.networks.interface import RawEvent, Sent
 from services.social_accounts.networks.webform import SUBMISSION_KIND, SUBMISSION_VERSION
@@ -140,6 +141,19 @@ async def act(town: Town, actor: Actor, what: Act) -> Any:
     """One act in one unit of work."""
     async with town.database.unit_of_work(actor) as uow:
         return await what(uow)
+
+
+async def tried(town: Town, actor: Actor, what: Act) -> str:
+    """ACCEPTED or the code of the refusal; a busy database is asked again, as clients do."""
+    while True:
+        try:
+            await act(town, actor, what)
+        except ServiceUnavailable:
+            await asyncio.sleep(0.05)
+        except BelfryError as refusal:
+            return refusal.code
+        else:
+            return "ACCEPTED"
 
 
 async def refused(town: Town, urls: Urls, actor: Actor, what: Act, code: str) -> BelfryError:

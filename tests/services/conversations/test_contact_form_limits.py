@@ -128,7 +128,7 @@ async def test_without_valkey_the_form_keeps_answering_and_keeps_its_limit(
         async with form.client(address) as client:
             assert (await client.post(f"/contact/{organization.slug}", json={"text": "x"})).status_code == 202
         assert await statuses(form, organization.slug, 60, address=address) == [400] * 59 + [429]
-    assert len(await raw_events(form.runtime, organization)) == 1
+        assert len(await raw_events(form.runtime, organization)) == 1
 
 
 async def test_a_valkey_that_never_answers_costs_a_moment_once(

@@ -15,11 +15,9 @@ from services.conversations.models import Message
 from services.conversations.rules import AuthorKind, Direction, ReplyPurpose, Visibility
 from services.deliveries import commands as deliveries
 from services.deliveries.rules import Resolution
-from services.kernel.access import Actor, Role
+from services.kernel.access import Role
 from services.kernel.database import Database
-from services.kernel.errors import BelfryError, ServiceUnavailable
 from tests.services.conversations.scenes import (
-    Act,
     Urls,
     act,
     fingerprint,
@@ -31,6 +29,7 @@ from tests.services.conversations.scenes import (
     refused,
     sql,
     submission,
+    tried,
 )
 from tests.services.conversations.standing import Town, found_town
 from tests.services.conversations.world import FORM, HARBOR, START, Fact, Thing, Version, deletion_event
@@ -42,19 +41,6 @@ REPLIES = 50
 @pytest.fixture
 async def town(database: Database) -> Town:
     return await found_town(database)
-
-
-async def tried(town: Town, actor: Actor, what: Act) -> str:
-    """ACCEPTED or the code of the refusal; a busy database is asked again, as clients do."""
-    while True:
-        try:
-            await act(town, actor, what)
-        except ServiceUnavailable:
-            await asyncio.sleep(0.05)
-        except BelfryError as refusal:
-            return refusal.code
-        else:
-            return "ACCEPTED"
 
 
 async def test_of_fifty_replies_at_once_one_is_accepted_and_forty_nine_are_refused_with_a_code(
