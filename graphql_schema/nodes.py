@@ -23,14 +23,14 @@ class Node:
 
     id: strawberry.ID = strawberry.field(description="Opaque, and never reused. Other organizations cannot use it.")
 
+    row_id: strawberry.Private[UUID]
+
     @classmethod
     def of(cls, row_id: UUID) -> Self:
         """A reference by the row's own id, for payloads and events: the field around it reads the rest."""
         reference = cls.__new__(cls)
         reference.row_id = row_id
         return reference
-
-    row_id: strawberry.Private[UUID]
 
     @classmethod
     def resolve_type(cls, row: Any, *_: Any) -> str:

@@ -67,6 +67,9 @@ class Deliverer:
             ticket = await jobs.lease(uow, job_id)
         if ticket is None:
             return
+        if ticket.attempts > jobs.ATTEMPTS_MAX:  # every worker that took it died, so that none could say why
+            await self._fail(actor, ticket, "CRASHED")
+            return
         try:
             async with self._renewed(actor, ticket):
                 await JOBS[ticket.kind].do(self._runtime, ticket)

@@ -170,7 +170,9 @@ class Contact(Node):
     network: Network = column(N.network, "Where this citizen is known.")
     handle: str | None = column(N.handle, "The name on the network, without @; null for forms.")
     display_name: str | None = column(N.display_name, "The name that the citizen goes by; null when none was given.")
-    email: Email | None = column(typed(Email, N.email), "The address left in a form. It proves nothing about who wrote.")
+    email: Email | None = column(
+        typed(Email, N.email), "The address left in a form. It proves nothing about who wrote."
+    )
     opted_out: bool = column(N.opted_out, "Whether the citizen asked not to be written to unasked.")
     blocked: bool = column(N.blocked, "Whether messages of this contact make no work.")
     conversations: "Connection[Conversation]" = connection(
@@ -236,7 +238,7 @@ class Message(Node):
     social_account: SocialAccount | None = to_one(M.social_account_id, "The account that received or sent it.")
     text: str = column(M.text, "The words, without formatting; empty once deleted.")
     language: Locale | None = column(typed(Locale, M.language), "The language it is written in, if known.")
-    intent: Intent | None = column(M.intent, "What the citizen wants; null is unclassified, which needs an answer.")
+    intent: Intent | None = column(M.intent, "What the citizen wants; null, not known yet, needs an answer.")
     purpose: ReplyPurpose | None = column(M.purpose, "What a reply does; null for messages that are none.")
     outbound_kind: OutboundKind | None = column(M.outbound_kind, "How something sent is counted; null for the rest.")
     occurred_at: datetime = column(M.occurred_at, "When it was written, by the network's clock.")

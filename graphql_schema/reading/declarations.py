@@ -246,7 +246,7 @@ def plain(expression: Any) -> ColumnElement[Any]:
 
 
 ORM_MARK, NO_MARK = "_propagate_attrs", immutabledict[str, Any]()
-"""What makes a statement an ORM statement when such an expression enters it. There is no public name; a test guards it."""
+"""What makes an ORM statement of every statement that such an expression enters. No public name; a test guards it."""
 
 
 def plain_column(source: Any, what: str) -> Column[Any]:

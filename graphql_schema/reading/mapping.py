@@ -93,6 +93,8 @@ def never_null(expression: ColumnElement[T]) -> NeverNull[T]:
 
 
 @overload
+def typed(kind: Callable[[T], S], source: ColumnElement[T]) -> ColumnElement[S]: ...
+@overload
 def typed(kind: Callable[[T], S], source: T) -> S: ...
 @overload
 def typed(kind: Callable[[T], S], source: T | None) -> S | None: ...
@@ -237,9 +239,7 @@ def figure(
     def declare(cls: C) -> C:
         made = _type_of_the_schema(cls)
         taken = MappingProxyType(dict(arguments or {}))
-        REGISTRY[made] = Readable(
-            made, source, None, true(), permission, arguments=taken, ordered_by=ordered_by
-        )
+        REGISTRY[made] = Readable(made, source, None, true(), permission, arguments=taken, ordered_by=ordered_by)
         return made
 
     return declare

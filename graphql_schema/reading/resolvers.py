@@ -170,7 +170,7 @@ class ReadsList(Reads):
                 return [await snapshot.scalar(frame.count(request, at_most))] * len(keys)
             key = cast("Key", key_of(self.declared.key))
             rows = await snapshot.rows(frame.counts(key, request, at_most), keys=keys)
-        found: dict[UUID, int] = dict(tuple(each) for each in rows)
+        found: dict[UUID | None, int] = dict(tuple(each) for each in rows)
         return [found[each] for each in keys]
 
 
@@ -304,9 +304,7 @@ async def load_node(context: ReadingContext, global_id: str) -> Row | None:
     return await load_by_id(context, readable, found[1])
 
 
-async def matching_ids(
-    snapshot: Snapshot, node_type: type, row_ids: Sequence[UUID], asked: object = None
-) -> set[UUID]:
+async def matching_ids(snapshot: Snapshot, node_type: type, row_ids: Sequence[UUID], asked: object = None) -> set[UUID]:
     """Which of these rows the actor sees and a filter input lets through: for live events. Raises BadUserInput."""
     readable, tree = readable_of(node_type), as_tree(asked) or {}
     conditions.check_filter(readable, tree)

@@ -141,7 +141,7 @@ ONE = literal_column("1", Integer).label("one")
 
 
 def _owners() -> TableValuedAlias:
-    return func.unnest(KEYS).table_valued(column("key", Uuid()), name="owner").render_derived()
+    return func.unnest(KEYS).table_valued(column("key", Uuid()), name="owner").render_derived(name="owner")
 
 
 def bind_value(_path: conditions.Path, value: Any, kind: Any) -> ColumnElement[Any]:

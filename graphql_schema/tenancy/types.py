@@ -77,5 +77,3 @@ class Person(Node):
     name: str = column(M.name, "The name that colleagues see.")
     skills: list[str] = column(M.skills, "What this person is good at, in the organization's own words.")
     active: bool = column(M.active, "False after this person has left; the name stays beside past work.")
-
-

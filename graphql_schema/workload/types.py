@@ -36,7 +36,7 @@ SERIES_ONLY = ("granularity", "time_zone")
 
 @figure(queries.RESPONSE_TIME, permission=Permission.METRICS_READ, arguments=ARGUMENTS, ordered_by=R.since)
 class ResponseTime:
-    """How long citizens waited for an answer, counted by when they asked. Wall time is all time, nights and weekends too.
+    """How long citizens waited for an answer, counted by when they asked. Wall time is all time, nights too.
 
     Open time counts opening hours only and is null until an organization has them. A VIEWER sees nothing over fewer
     than five items.

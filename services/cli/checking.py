@@ -43,7 +43,7 @@ def run_tests(
     if peers and "-m" not in options:
         options += ["-m", " and ".join(f"not {marker}" for marker in OFF_BY_DEFAULT if marker != "peer")]
     if not any(option.startswith(NARROWING) or not option.startswith("-") for option in context.args):
-        options += ["-n", PROCESSES]
+        options += ["-n", PROCESSES, "--dist", "loadgroup"]  # tests of one installation stay in one process
     edges.become(*edges.python_module("pytest", *options))
 
 

@@ -254,7 +254,9 @@ class Message(Versioned, table=True):
     version_tag: str | None = None
     root_external_id: str | None = personal(DataClass.CITIZEN_IDENTITY, default=None)
     parent_external_id: str | None = personal(DataClass.CITIZEN_IDENTITY, default=None)
-    reply_target: dict[str, Any] | None = personal(DataClass.CITIZEN_IDENTITY, default=None, sa_type=JSONB)
+    reply_target: dict[str, Any] | None = personal(
+        DataClass.CITIZEN_IDENTITY, default=None, sa_type=cast("Any", JSONB(none_as_null=True))
+    )
     direction: Direction = words(Direction)
     visibility: Visibility = words(Visibility)
     author_kind: AuthorKind = words(AuthorKind)

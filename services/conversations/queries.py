@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, any_, case, exists, func, or_, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import col
 
 from services.conversations.models import (
@@ -300,6 +301,6 @@ def said() -> Select[*tuple[Any, ...]]:
             col(Message.outbound_kind).is_not(None),
             col(Message.published_at).is_not(None),
         )
-        .distinct(item, case((is_reply, wait)))
+        .ext(distinct_on(item, case((is_reply, wait))))
         .order_by(item, case((is_reply, wait)), col(Message.published_at), col(Message.id))
     )

@@ -296,7 +296,7 @@ FATES: Mapping[Fate, float] = {
 PRIVATE_FATES: Mapping[Fate, float] = {
     fate: weight for fate, weight in FATES.items() if fate not in (_withdrawn, _refused_first)
 }
-"""What was sent through a form or in private cannot be taken back, and no network stands between to refuse an answer."""
+"""What was sent through a form or in private cannot be taken back, and no network refuses the answer to it."""
 
 OUTSIDE_FATES: Mapping[Fate, float] = {_answered: 85, _unanswered: 8, _dismissed: 4, _withdrawn: 3}
 """On an account that is answered in the network's own app only."""

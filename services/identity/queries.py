@@ -44,7 +44,7 @@ async def person_by_email(directory: Directory, email: str) -> Person | None:
 
 async def actor_of_token(database: Database, token: str) -> Actor:
     """Who a bearer token stands for. Raises Unauthenticated, or OrganizationSuspended for a closed organization."""
-    if not rules.LOCAL_TOKEN.match(token):
+    if not rules.LOCAL_TOKEN.fullmatch(token):
         raise Unauthenticated
     async with database.directory() as directory:
         found = await door(directory, DoorKind.LOCAL_TOKEN, digest(token))

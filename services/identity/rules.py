@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from services.kernel.errors import DomainError
 
-LOCAL_TOKEN = re.compile(r"^belfry_local_[A-Za-z0-9_-]{43}$")
+LOCAL_TOKEN = re.compile(r"belfry_local_[A-Za-z0-9_-]{43}")
 LOCAL_TOKEN_LIFE = timedelta(days=30)
 
 

@@ -254,6 +254,7 @@ def make_engine(url: str, pool_size: int = POOL_SIZE) -> AsyncEngine:
         url,
         pool_size=pool_size,
         max_overflow=0,
+        hide_parameters=True,  # an error's text goes to the log, and parameters are citizens' words
         pool_timeout=CHECKOUT_SECONDS_MAX,
         connect_args={"prepared_statement_cache_size": STATEMENT_CACHE_SIZE, "timeout": CHECKOUT_SECONDS_MAX},
         json_serializer=lambda value: to_json(value).decode(),

@@ -142,7 +142,7 @@ async def receive(uow: UnitOfWork, *, account_id: UUID, events: Sequence[Receive
             "kinds": [event.kind for event in events],
             "external_ids": [event.external_id for event in events],
             "versions": [event.version for event in events],
-            "instants": [event.occurred_at for event in events],
+            "instants": [rules.plausible(event.occurred_at) if event.occurred_at else None for event in events],
             "bodies": [event.body for event in events],
         },
     )

@@ -3,6 +3,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from services.kernel.errors import DomainError, Invalid, InvalidState, Required, TooLong
@@ -10,6 +11,9 @@ from services.kernel.errors import DomainError, Invalid, InvalidState, Required,
 HANDLE_LENGTH_MAX = 200
 SECRET_LENGTH_MAX = 2_000
 URL_LENGTH_MAX = 500
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+"""No network is older. Programs that know no time write the year 1, which the database's driver takes for infinity."""
+
 UNPRINTABLE = re.compile(r"[\s\x00-\x1f\x7f]")
 
 
@@ -110,6 +114,11 @@ def check_handle(handle: str) -> str:
     if UNPRINTABLE.search(bare):
         raise Invalid("A handle has no spaces or control characters.", field=("handle",))
     return bare
+
+
+def plausible(instant: datetime) -> datetime:
+    """The instant that a network tells of, or the earliest that can be true."""
+    return max(instant, EARLIEST)
 
 
 def check_connectable(lifecycle: Lifecycle) -> None:

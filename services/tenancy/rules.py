@@ -8,8 +8,8 @@ from uuid import UUID
 
 from services.kernel.errors import DomainError, Invalid
 
-SLUG = re.compile(r"^[a-z][a-z0-9-]{1,38}[a-z0-9]$")
-CODE = re.compile(r"^[A-Z][A-Z0-9]{1,11}$")
+SLUG = re.compile(r"[a-z][a-z0-9-]{1,38}[a-z0-9]")
+CODE = re.compile(r"[A-Z][A-Z0-9]{1,11}")
 NAME_LENGTH_MAX = 200
 DEPARTMENT_DEPTH_MAX = 8
 
@@ -34,12 +34,12 @@ class DepartmentIsUnknown(DomainError):
 
 
 def check_slug(slug: str) -> None:
-    if not SLUG.match(slug):
+    if not SLUG.fullmatch(slug):
         raise Invalid("A slug has 3 to 40 lower-case letters, digits and hyphens.", field=("slug",))
 
 
 def check_code(code: str) -> None:
-    if not CODE.match(code):
+    if not CODE.fullmatch(code):
         raise Invalid("A department code has 2 to 12 capital letters and digits.", field=("code",))
 
 

@@ -102,7 +102,7 @@ class Street:
 
     async def now(self) -> str:
         """The cursor of this moment."""
-        stream = EventStream(self.context(), "conversationEvents", frozenset(), refuse)
+        stream = stream_of(self)
         async with self.database.snapshot(self.organization.system) as snapshot:
             return stream.cursor(await snapshot.scalar(owned(AuditHead).with_only_columns(col(AuditHead.seq))))
 
@@ -117,6 +117,11 @@ def routed(conversation_id: UUID, department_id: UUID, category_id: UUID | None)
     return ConversationRouted(
         conversation_id=conversation_id, department_id=department_id, category_id=category_id, rule_id=None
     )
+
+
+def stream_of(street: Street, name: str = "conversationEvents") -> EventStream:
+    """A stream that only reads and writes cursors."""
+    return EventStream(street.context(), name, frozenset(), refuse)
 
 
 async def watch(socket: Socket, street: Street, identifier: str = "1", **variables: Any) -> None:

@@ -8,8 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from sqlmodel import col, delete, update
 from websockets.exceptions import ConnectionClosed
 
@@ -17,19 +15,18 @@ from graphql_schema import sockets, subscription
 from graphql_schema.nodes import encode_id
 from graphql_schema.rings import Rings
 from graphql_schema.schema import api_schema
-from graphql_schema.subscription import EventStream
 from services.assignments.events import ConversationClaimed, ConversationTakenOver
 from services.conversations.events import ConversationClosed, ConversationStateChanged
 from services.conversations.rules import ConversationState, Outcome
 from services.kernel.access import Role
 from services.kernel.database import Database
-from services.kernel.errors import BadUserInput, NotFound, ServiceUnavailable
+from services.kernel.errors import NotFound, ServiceUnavailable
 from services.kernel.outbox import OutboxEntry
 from services.kernel.runtime import Runtime, open_runtime
 from services.kernel.settings import Settings
 from tests.graphql_schema.conftest import TokenOf
 from tests.graphql_schema.serving import Served, served
-from tests.graphql_schema.street import EVENTS, Street, event, nothing_until, refuse, watch
+from tests.graphql_schema.street import EVENTS, Street, event, nothing_until, stream_of, watch
 from tests.graphql_schema.test_transport_sockets import expire_tokens
 from tests.support.organizations import found_organization
 
@@ -372,26 +369,6 @@ async def test_a_cursor_of_another_organization_is_refused(street: Street, found
     async with street.api.socket(street.token(Role.COORDINATOR)) as socket:
         await socket.subscribe(EVENTS, after=await other.now())
         assert (await socket.receive())["type"] == "error"
-
-
-def stream_of(street: Street, name: str = "conversationEvents") -> EventStream:
-    return EventStream(street.context(), name, frozenset(), refuse)
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(st.integers(0, 2**63 - 1), st.data())
-async def test_a_cursor_survives_its_journey_and_no_change_to_it(
-    street: Street, sequence: int, data: st.DataObject
-) -> None:
-    stream = stream_of(street)
-    cursor = stream.cursor(sequence)
-    assert stream.read_cursor(cursor) == sequence
-    place = data.draw(st.integers(0, len(cursor) - 1))
-    other = data.draw(st.sampled_from("ABCxyz019-_").filter(lambda each: each != cursor[place]))
-    with pytest.raises(BadUserInput):
-        stream.read_cursor(cursor[:place] + other + cursor[place + 1 :])
-    with pytest.raises(BadUserInput):
-        stream_of(street, "another").read_cursor(cursor)
 
 
 async def test_rings_wake_only_those_who_attend_to_the_organization(street: Street) -> None:

@@ -83,7 +83,7 @@ async def served(settings: Settings, *, trusted_proxy: str | None = None) -> Asy
     """Serve the routes on a free port of loopback. Forwarding headers count only when they come from the proxy."""
     changed = settings.model_copy(update={"public_url": PUBLIC_URL})
     async with open_runtime(changed) as runtime:
-        app: ASGIApp = Starlette(routes=routes(runtime))
+        app: Any = Starlette(routes=routes(runtime))
         if trusted_proxy is not None:
             app = ProxyHeadersMiddleware(app, trusted_hosts=trusted_proxy)
         config = uvicorn.Config(

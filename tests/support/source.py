@@ -49,12 +49,15 @@ class Source:
                 yield node
 
 
-@lru_cache
-def sources(*folders: str) -> tuple[Source, ...]:
+def sources(*folders: str) -> list[Source]:
     """The files of some folders of the checkout; installed packages are never inside one."""
+    return [source for folder in folders for source in _sources(folder)]
+
+
+@lru_cache
+def _sources(folder: str) -> tuple[Source, ...]:
     return tuple(
         Source(path, path.relative_to(ROOT).as_posix())
-        for folder in folders
         for path in sorted((ROOT / folder).rglob("*.py"))
         if "node_modules" not in path.parts
     )

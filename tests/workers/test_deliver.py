@@ -172,7 +172,7 @@ async def test_a_job_that_always_fails_dies_with_its_reason(stage: Stage) -> Non
         await stage.deliverer.run(MEASURE, tenant_id, job_id)
         row = await row_of(stage, "job", job_id)
         assert (row["attempts"], row["error"], row["lease_until"]) == (attempt, "NotFound", None)
-    assert row["state"] == "DEAD"
+        assert row["state"] == ("DEAD" if attempt == jobs.ATTEMPTS_MAX else "WAITING")
 
 
 async def test_a_job_that_runs_long_keeps_its_lease(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,3 +296,21 @@ async def test_no_response_does_not_close_what_was_asked_again_later(stage: Stag
     )
     late = await stage.evidence.one(due, NO_RESPONSE, conversation_id)
     assert late - early > timedelta(days=9)
+
+
+async def test_a_token_that_two_need_at_once_is_not_taken_for_a_dead_one(stage: Stage) -> None:
+    """Three sends find the same access token expired at the same moment."""
+    (proxy,) = stage.proxies
+    name = stage.new_name()
+    questions = [stage.mention(name, f"vraag {number}", by=f"citizen{number}") for number in range(3)]
+    town = await stage.town(name, proxy.url)
+    await stage.work(POLL, town.account_id)
+    await stage.work(DRAIN, town.account_id)
+    conversations = [await stage.conversation_of(town, question.uri) for question in questions]
+    answers = [await town.answer(conversation_id, "Op het plein.") for conversation_id in conversations]
+    stage.fake.network.expire_access(name)
+    proxy.plan(Rule(Fault.DELAY, "putRecord", seconds=0.5, times=3))
+    await asyncio.gather(*(stage.work(SEND, delivery_id) for delivery_id in answers))
+    assert [await stage.state_of(delivery_id) for delivery_id in answers] == ["PUBLISHED"] * 3
+    connection = "select connection from belfry.social_account where id = $1"
+    assert await stage.evidence.one(connection, town.account_id) == "CONNECTED"

@@ -48,13 +48,13 @@ class Ledger:
 def weather(chance: random.Random, publishes: int) -> list[Rule]:
     """What happens to each request, in order."""
     rules: list[Rule] = []
-    slow_down = {"status": 429, "headers": {"retry-after": "1"}, "body": b'{"error":"RateLimitExceeded"}'}
     for _ in range(publishes * 2):
         draw = chance.random()
         if draw < UNKNOWN_SHARE:
             rules.append(Rule(chance.choice(UNKNOWN), PUT))
         elif draw < UNKNOWN_SHARE + SLOW_DOWN_SHARE:
-            rules.append(Rule(Fault.ANSWER, PUT, **slow_down))
+            told = b'{"error":"RateLimitExceeded"}'
+            rules.append(Rule(Fault.ANSWER, PUT, status=429, headers={"retry-after": "1"}, body=told))
         else:
             rules.append(Rule(Fault.PASS, PUT))
     rules += [

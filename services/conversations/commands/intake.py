@@ -20,7 +20,7 @@ from services.social_accounts.networks import connector_for
 from services.social_accounts.networks.errors import ContractBroken
 from services.social_accounts.networks.interface import Inbound, InboundKind
 from services.social_accounts.networks.interface import RawEvent as Received
-from services.social_accounts.rules import Network
+from services.social_accounts.rules import Network, plausible
 
 BATCH_SIZE_MAX = 200
 ITEM_KINDS = frozenset({InboundKind.MESSAGE, InboundKind.EDIT, InboundKind.DELETE, InboundKind.ECHO})
@@ -105,7 +105,7 @@ def _item(fact: Inbound, own: Container[str]) -> Item:
         server_host=fact.server_host,
         text_at=fact.text_at,
         text=fact.text or "",
-        occurred_at=fact.occurred_at,
+        occurred_at=plausible(fact.occurred_at),
         version=fact.version,
         channel=ChannelKind(fact.channel),
         writer=writer,

@@ -11,7 +11,7 @@ from services.conversations import queries, rules
 from services.conversations.commands import waits
 from services.conversations.commands.holding import hold_of
 from services.conversations.events import ConversationStateChanged, ReplyAccepted, ReplyFailed, ReplyPublished
-from services.conversations.models import Conversation, Message, Reply
+from services.conversations.models import Conversation, Message, Reply, WaitingSegment
 from services.conversations.rules import AuthorKind, ChannelKind, Direction, ReplyPurpose, Trigger, Visibility
 from services.conversations.rules.gate import LEASE, UNCONFIRMED_LEASE_MAX
 from services.deliveries import commands as deliveries
@@ -42,28 +42,7 @@ async def reply(
     row = await queries.conversation_for_update(uow, conversation_id)
     text = rules.check_text(text)
     attempt = rules.Attempt(uow.actor.membership_id, fence, last_seen_message_id, purpose, follow_up)
-    # Whoever comes too late learns it before anything else is read: the others wait for this lock.
-    undecided = await delivery_queries.any_undecided(uow, await queries.deliveries_of_replies(uow, row.id))
-    rules.check_turn(attempt, hold_of(row), has_undecided_reply=undecided, now=uow.now)
-    segment = await queries.open_segment(uow, row.id)
-    newest = await queries.newest_citizen_message(uow, row.id)
-    category = await queries.category(uow, row.category_id) if row.category_id else None
-    standing = rules.Standing(
-        state=row.state,
-        hold=hold_of(row),
-        collaborators=await queries.collaborators(uow, row.id),
-        newest_citizen_message_id=newest.id if newest else None,
-        has_undecided_reply=undecided,
-        has_open_segment=segment is not None,
-        formal=category.formal if category else False,
-    )
-    rules.check_reply(attempt, standing, now=uow.now)
-    if newest is None or newest.reply_target is None:
-        raise InvalidState("There is no message of the citizen to answer.")
-    if row.channel_kind is ChannelKind.PUBLIC and rules.quotes_private(
-        text, await queries.private_texts(uow, row.contact_id)
-    ):
-        raise rules.PrivateWordsInPublic(field=("text",))
+    segment, newest = await _pass_gate(uow, row, attempt, text)
     reply_id = identifiers.new()
     delivery = await deliveries.schedule(
         uow,
@@ -89,13 +68,44 @@ async def reply(
         follow_up=follow_up,
     )
     uow.add(message, accepted)
+    _keep_while_unknown(uow, row)
+    uow.emit(ReplyAccepted(conversation_id=row.id, reply_id=reply_id, delivery_id=delivery.id, purpose=purpose))
+    return accepted
+
+
+async def _pass_gate(
+    uow: UnitOfWork, row: Conversation, attempt: rules.Attempt, text: str
+) -> tuple[WaitingSegment | None, Message]:
+    """Check every condition under the lock of the row. Gives the wait that it ends and the message it answers."""
+    # Whoever comes too late learns it before anything else is read: the others wait for this lock.
+    undecided = await delivery_queries.any_undecided(uow, await queries.deliveries_of_replies(uow, row.id))
+    rules.check_turn(attempt, hold_of(row), has_undecided_reply=undecided, now=uow.now)
+    segment = await queries.open_segment(uow, row.id)
+    newest = await queries.newest_citizen_message(uow, row.id)
+    category = await queries.category(uow, row.category_id) if row.category_id else None
+    standing = rules.Standing(
+        state=row.state,
+        hold=hold_of(row),
+        collaborators=await queries.collaborators(uow, row.id),
+        newest_citizen_message_id=newest.id if newest else None,
+        has_undecided_reply=undecided,
+        has_open_segment=segment is not None,
+        formal=category.formal if category else False,
+    )
+    rules.check_reply(attempt, standing, now=uow.now)
+    if newest is None or newest.reply_target is None:
+        raise InvalidState("There is no message of the citizen to answer.")
+    if row.channel_kind is ChannelKind.PUBLIC and rules.quotes_private(text, await queries.private_texts(uow, row.id)):
+        raise rules.PrivateWordsInPublic(field=("text",))
+    return segment, newest
+
+
+def _keep_while_unknown(uow: UnitOfWork, row: Conversation) -> None:
+    """Nobody else may take it while the outcome is open; the outcome sets the usual lease again."""
     if row.holder_id == uow.actor.membership_id and row.lease_until is not None:
-        # Nobody else may take it while the outcome is open; the outcome sets the usual lease again.
         row.lease_until = max(row.lease_until, uow.now + UNCONFIRMED_LEASE_MAX)
     row.last_message_at = max(row.last_message_at, uow.now)
     row.next_contact_due_at = rules.next_contact_due_at(row.state, last_activity_at=uow.now, no_response_days=0)
-    uow.emit(ReplyAccepted(conversation_id=row.id, reply_id=reply_id, delivery_id=delivery.id, purpose=purpose))
-    return accepted
 
 
 async def resolve_delivery(uow: UnitOfWork, *, delivery_id: UUID, resolution: Resolution, link: str | None) -> UUID:

@@ -120,13 +120,15 @@ def filters(planted: Planted, other: Planted) -> st.SearchStrategy[dict[str, Any
 
     Most have one or two conditions: long ones let nothing through, and then every mistake looks right.
     """
-    one = st.sampled_from([tree for name, trees in comparisons(planted, other).items() for tree in trees])
+    one = st.sampled_from([tree for trees in comparisons(planted, other).values() for tree in trees])
     two = st.tuples(one, one).map(lambda pair: {**pair[0], **pair[1]})
     tree = leaf = st.one_of(one, one, two, st.sampled_from([{}, {"state": None}]))
     for _ in range(3):
         several = st.lists(tree, min_size=1, max_size=3)
         nested = st.one_of(
-            several.map(lambda trees: {"and": trees}), several.map(lambda trees: {"or": trees}), tree.map(lambda each: {"not": each})
+            several.map(lambda trees: {"and": trees}),
+            several.map(lambda trees: {"or": trees}),
+            tree.map(lambda each: {"not": each}),
         )
         tree = st.one_of(leaf, nested)
     return tree
@@ -136,7 +138,9 @@ def comparisons(planted: Planted, other: Planted) -> dict[str, list[dict[str, An
     """By field: filters of one comparison each, every comparator with operands that let some rows through."""
     found: dict[str, list[dict[str, Any]]] = {}
     for name, (attribute, shown) in IDS.items():
-        here = sorted({encode_id(shown, row_id) for each in planted.conversations if (row_id := getattr(each, attribute))})
+        here = sorted(
+            {encode_id(shown, row_id) for each in planted.conversations if (row_id := getattr(each, attribute))}
+        )
         foreign = [encode_id(shown, row_id) for each in other.conversations if (row_id := getattr(each, attribute))]
         strange = [foreign[0], "", "?", encode_id(SocialAccount if shown is Person else Person, planted.accounts[0].id)]
         found[name] = _each(name, [*here[:2], *strange], here[:2], NULLS)

@@ -2,11 +2,10 @@
 """Rows for the tests of reading: conversations with everything around them, with ties and gaps. All invented."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import strawberry
 
@@ -52,9 +51,7 @@ CURSOR_KEY = b"a key of the tests that protects nothing"
 
 
 @strawberry.type
-class Query(
-    NodeQueries, ConversationQueries, DeliveryQueries, IdentityQueries, SocialAccountQueries, TenancyQueries
-):
+class Query(NodeQueries, ConversationQueries, DeliveryQueries, IdentityQueries, SocialAccountQueries, TenancyQueries):
     """All declared roots."""
 
 
@@ -107,7 +104,14 @@ async def plant(database: Database, organization: TestOrganization, seed: int) -
         for i, network in enumerate((Network.BLUESKY, Network.WEBFORM, Network.MASTODON))
     ]  # fmt: skip
     planted.contacts = [
-        Contact(tenant_id=tenant, network=Network.BLUESKY, external_id=f"did:{i}", handle=f"h{i}", display_name=f"Name {i}", seen_at=START)
+        Contact(
+            tenant_id=tenant,
+            network=Network.BLUESKY,
+            external_id=f"did:{i}",
+            handle=f"h{i}",
+            display_name=f"Name {i}",
+            seen_at=START,
+        )
         for i in range(7)
     ]
     planted.categories = [
@@ -147,7 +151,9 @@ def _plant_conversation(planted: Planted, chance: random.Random, i: int) -> None
         outcome=Outcome.ANSWERED if state is ConversationState.CLOSED else None,
         opened_at=opened_at,
         last_message_at=opened_at + timedelta(minutes=chance.randrange(90)),
-        next_contact_due_at=None if state is ConversationState.CLOSED else START + timedelta(hours=chance.randrange(30)),
+        next_contact_due_at=None
+        if state is ConversationState.CLOSED
+        else START + timedelta(hours=chance.randrange(30)),
         holder_id=organization.members[Role.OPERATOR] if held else None,
         lease_until=datetime.now(UTC) + timedelta(minutes=chance.choice((-10, 10))) if held else None,
         fence=chance.randrange(5),
@@ -195,21 +201,23 @@ def _surroundings(planted: Planted) -> Sequence[Any]:
     ]  # fmt: skip
     participants = [
         Participant(tenant_id=tenant, conversation_id=first.id, membership_id=member, kind=ParticipantKind.TASK)
-        for member in (organization.members.get(role) for role in both) if member is not None
+        for member in (organization.members.get(role) for role in both)
+        if member is not None
     ]
     segments = [
-        WaitingSegment(tenant_id=tenant, conversation_id=each.id, opened_by=each.id, opened_at=each.opened_at, is_first=True,
-                       wall_seconds=90)
+        WaitingSegment(
+            tenant_id=tenant,
+            conversation_id=each.id,
+            opened_by=each.id,
+            opened_at=each.opened_at,
+            is_first=True,
+            wall_seconds=90,
+        )
         for each in planted.conversations
-    ]  # fmt: skip
+    ]
+    closed = [each for each in planted.conversations if each.state is ConversationState.CLOSED]
     closings = [
-        Closing(tenant_id=tenant, conversation_id=each.id, at=each.last_message_at, outcome=Outcome.ANSWERED, text="Done.")
-        for each in planted.conversations if each.state is ConversationState.CLOSED
-    ]  # fmt: skip
+        Closing(tenant_id=tenant, conversation_id=each.id, at=START, outcome=Outcome.ANSWERED, text="Done.")
+        for each in closed
+    ]
     return [*replies, *participants, *segments, *closings]
-
-
-def by_id(rows: Sequence[Any]) -> Callable[[UUID], Any]:
-    """Finds a planted row."""
-    found = {each.id: each for each in rows}
-    return lambda row_id: found[row_id]

@@ -36,8 +36,8 @@ class Root:
     maybe: "Thing | None"
     color: Color
     page: Connection[Thing]
-    later: Annotated["Thing", strawberry.lazy(__name__)] | None  # noqa: UP037
-    later_page: Connection[Annotated["Thing", strawberry.lazy(__name__)]]  # noqa: UP037
+    later: Annotated["Thing", strawberry.lazy(__name__)] | None
+    later_page: Connection[Annotated["Thing", strawberry.lazy(__name__)]]
 
 
 def shapes() -> dict[str, Shape]:

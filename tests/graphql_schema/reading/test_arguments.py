@@ -3,6 +3,7 @@
 
 import pytest
 
+from services.kernel import access
 from services.kernel.access import Role
 
 LIST = """query List($first: Int, $last: Int, $filter: ConversationFilter, $orderBy: [ConversationOrder!]) {
@@ -50,7 +51,14 @@ async def test_a_list_refuses_what_it_cannot_answer(codes, here, arguments):
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"first": 0}, {"first": 100}, {"last": 100}, {"filter": nested(3)}, {"filter": None, "orderBy": None}, {"orderBy": []}],
+    [
+        {"first": 0},
+        {"first": 100},
+        {"last": 100},
+        {"filter": nested(3)},
+        {"filter": None, "orderBy": None},
+        {"orderBy": []},
+    ],
     ids=str,
 )
 async def test_a_list_answers_at_its_bounds(codes, here, arguments):
@@ -99,18 +107,17 @@ async def test_an_operation_that_selects_a_type_without_permission_is_refused_as
 
 
 async def test_a_relation_to_a_type_without_permission_refuses_the_operation(codes, here, monkeypatch):
-    from services.kernel import access
-
-    without = {role: reach for role, reach in access.ROLE_PERMISSIONS[access.Permission.SOCIAL_ACCOUNT_READ].items() if role is not Role.MANAGER}
-    monkeypatch.setitem(dict(access.ROLE_PERMISSIONS), access.Permission.SOCIAL_ACCOUNT_READ, without)
-    monkeypatch.setattr(access, "ROLE_PERMISSIONS", {**access.ROLE_PERMISSIONS, access.Permission.SOCIAL_ACCOUNT_READ: without})
+    act = access.Permission.SOCIAL_ACCOUNT_READ
+    others = {role: reach for role, reach in access.ROLE_PERMISSIONS[act].items() if role is not Role.MANAGER}
+    monkeypatch.setattr(access, "ROLE_PERMISSIONS", {**access.ROLE_PERMISSIONS, act: others})
     document = "{ conversations { nodes { socialAccount { handle } } } }"
     assert await codes(here.actor(Role.MANAGER), document) == FORBIDDEN
     assert await codes(here.actor(Role.MANAGER), "{ conversations { nodes { id } } }") == []
 
 
 async def test_what_is_skipped_needs_no_permission(codes, here):
-    document = "query Q($no: Boolean = false) { departments { totalCount } conversations @include(if: $no) { totalCount } }"
+    document = """query Q($no: Boolean = false) {
+      departments { totalCount } conversations @include(if: $no) { totalCount } }"""
     assert await codes(here.actor(Role.VIEWER), document) == []
 
 

@@ -2,7 +2,7 @@
 """Cursors: bound to organization, field, order and filter; beyond that they can only move the start of a list."""
 
 from base64 import urlsafe_b64encode
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -15,8 +15,13 @@ from graphql_schema.reading.declarations import decode_id
 from graphql_schema.reading.positions import position_in_sql, read_position, write_position
 from services.kernel.isolation import UtcDateTime
 
-LIST = """query List($after: String, $before: String, $filter: ConversationFilter, $orderBy: [ConversationOrder!]) {
-  conversations(first: 3, after: $after, before: $before, filter: $filter, orderBy: $orderBy) { edges { cursor node { id } } } }"""  # noqa: E501  a document
+LIST = """
+query List($after: String, $before: String, $filter: ConversationFilter, $orderBy: [ConversationOrder!]) {
+  conversations(first: 3, after: $after, before: $before, filter: $filter, orderBy: $orderBy) {
+    edges { cursor node { id } }
+  }
+}
+"""
 CONTACTS = "query List($after: String) { contacts(first: 3, after: $after) { edges { cursor node { id } } } }"
 BAD = ["BAD_USER_INPUT"]
 BY_OPENING = [{"field": "OPENED_AT", "direction": "ASC"}]
@@ -33,9 +38,12 @@ KINDS = {
 }
 
 
+BEFORE_ALL, AFTER_ALL = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC) + timedelta(hours=1)
+
+
 def place(instant: datetime) -> str:
     """A position that nobody was ever given."""
-    content = write_position([UtcDateTime(), Uuid()], [instant.replace(tzinfo=UTC), UUID(int=0)])
+    content = write_position([UtcDateTime(), Uuid()], [instant, UUID(int=0)])
     return urlsafe_b64encode(content).decode()
 
 
@@ -76,13 +84,15 @@ async def test_a_tampered_position_is_refused_or_only_moves_the_start(ask, codes
     prefix = cursor[: cursor.index(".") + 1]
     for broken in ("", "A", "AAAA", "=", "?" * 32, cursor[len(prefix) :] + "AAAA", "ÿ", "A" * 33):
         assert await codes(here.coordinator, LIST, after=prefix + broken) == BAD, broken
-    assert (await ask(here.coordinator, LIST, after=prefix + place(datetime.max)))["conversations"]["edges"] == []
-    page = (await ask(here.coordinator, LIST, after=prefix + place(datetime.min)))["conversations"]["edges"]
+    assert (await ask(here.coordinator, LIST, after=prefix + place(AFTER_ALL)))["conversations"]["edges"] == []
+    page = (await ask(here.coordinator, LIST, after=prefix + place(BEFORE_ALL)))["conversations"]["edges"]
     first = min(here.conversations, key=lambda row: (row.due_order, row.id))
     assert decode_id(page[0]["node"]["id"], Conversation) == first.id
 
 
-@pytest.mark.parametrize("text", ["", "garbage", "arrayconnection:3", "YXJyYXljb25uZWN0aW9uOjM=", "1.", "é", "💧" * 300])
+@pytest.mark.parametrize(
+    "text", ["", "garbage", "arrayconnection:3", "YXJyYXljb25uZWN0aW9uOjM=", "1.", "é", "💧" * 300]
+)
 async def test_any_other_text_is_refused(codes, here, text):
     assert await codes(here.coordinator, LIST, after=text) == BAD
 

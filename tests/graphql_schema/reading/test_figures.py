@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import strawberry
-from sqlalchemy import DateTime, Integer, Uuid, and_, bindparam, cast, func, or_, select
+from sqlalchemy import DateTime, Integer, Uuid, bindparam, cast, func, or_, select
 from sqlmodel import col
 
 from graphql_schema.reading.declarations import REGISTRY, Argument, encode_id
@@ -31,7 +31,8 @@ COUNTS = (
     )
     .where(
         col(C.tenant_id) == ACTOR.tenant,
-        and_(or_(SINCE.is_(None), col(C.opened_at) >= SINCE), or_(DEPARTMENT.is_(None), col(C.department_id) == DEPARTMENT)),
+        or_(SINCE.is_(None), col(C.opened_at) >= SINCE),
+        or_(DEPARTMENT.is_(None), col(C.department_id) == DEPARTMENT),
     )
     .group_by(col(C.state), col(C.priority))
     .order_by(col(C.state), col(C.priority))
@@ -103,7 +104,8 @@ async def test_arguments_become_parameters_and_ids_are_decoded(counting, reader,
     moment = sorted(row.opened_at for row in here.conversations)[20]
     data = await run(counting, reader(here.coordinator), BY_STATE, since=moment.isoformat())
     assert sum(each["n"] for each in data["stateCounts"]) == sum(row.opened_at >= moment for row in here.conversations)
-    for strange in ("nonsense", encode_id(Department, there.organization.departments["ROADS"]), encode_id(Department, here.organization.id)):
+    foreign = encode_id(Department, there.organization.departments["ROADS"])
+    for strange in ("nonsense", foreign, encode_id(Department, here.organization.id)):
         data = await run(counting, reader(here.coordinator), BY_STATE, departmentId=strange)
         assert data["stateCounts"] == []
 

@@ -15,14 +15,16 @@ from tests.graphql_schema.reading import oracle
 PAGES_MAX = 80
 ROOTS_MAX = 20
 LIST = """
-query List($first: Int, $last: Int, $after: String, $before: String, $filter: ConversationFilter, $orderBy: [ConversationOrder!]) {
+query List(
+  $first: Int, $last: Int, $after: String, $before: String, $filter: ConversationFilter, $orderBy: [ConversationOrder!]
+) {
   conversations(first: $first, last: $last, after: $after, before: $before, filter: $filter, orderBy: $orderBy) {
     totalCount isTotalCountExact
     pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
     edges { cursor node { id } }
   }
 }
-"""  # noqa: E501  a document
+"""
 
 EXAMPLES = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -111,7 +113,8 @@ async def test_every_comparator_alone_and_denied_means_what_it_means_in_plain_py
         batch = asked[start : start + ROOTS_MAX]
         variables = {f"f{i}": tree for i, tree in enumerate(batch)}
         declared = ", ".join(f"${name}: ConversationFilter" for name in variables)
-        roots = " ".join(f"{name}: conversations(first: 100, filter: ${name}) {{ nodes {{ id }} }}" for name in variables)
+        root = "conversations(first: 100, filter: $%s) { nodes { id } }"
+        roots = " ".join(f"{name}: {root % name}" for name in variables)
         data = await ask(here.coordinator, f"query Many({declared}) {{ {roots} }}", **variables)
         for name, tree in variables.items():
             found = {decode_id(each["id"], Conversation) for each in data[name]["nodes"]}
@@ -132,7 +135,8 @@ async def test_without_arguments_a_page_has_twenty_items_and_before_alone_takes_
 
 async def test_nested_pages_are_cut_for_each_owner(ask, here):
     document = """query Nested($first: Int, $last: Int, $after: String) { conversations(first: 100) { nodes { id
-      messages(first: $first, last: $last, after: $after) { totalCount edges { cursor node { text } } pageInfo { hasNextPage hasPreviousPage } } } } }"""  # noqa: E501  a document
+      messages(first: $first, last: $last, after: $after) {
+        totalCount edges { cursor node { text } } pageInfo { hasNextPage hasPreviousPage } } } } }"""
     for arguments in ({"first": 2}, {"last": 2}, {"first": 0}):
         nodes = (await ask(here.coordinator, document, **arguments))["conversations"]["nodes"]
         assert len(nodes) == len(here.conversations)
@@ -163,7 +167,8 @@ async def test_a_long_list_is_counted_up_to_a_bound(ask, here, monkeypatch):
     from graphql_schema.reading import resolvers
 
     monkeypatch.setattr(resolvers, "TOTAL_COUNT_MAX", 7)
-    document = "{ conversations(first: 1) { totalCount isTotalCountExact nodes { messages { totalCount isTotalCountExact } } } }"
+    document = """{ conversations(first: 1) { totalCount isTotalCountExact
+      nodes { messages { totalCount isTotalCountExact } } } }"""
     found = (await ask(here.coordinator, document))["conversations"]
     assert (found["totalCount"], found["isTotalCountExact"]) == (7, False)
     assert found["nodes"][0]["messages"]["isTotalCountExact"] is True

@@ -55,7 +55,11 @@ def _registry_as_before() -> Iterator[None]:
 def planted(fields: dict[str, tuple[Any, Any]], model: type = C, doc: str = "What it is.", **options: Any) -> type:
     """A type as a contributor would write it: `{name: (annotation, declaration)}`."""
     options = {"tag": "ZZ", "visible": true(), "permission": READ, **options}
-    body = {"__annotations__": {name: kind for name, (kind, _) in fields.items()}, "__module__": __name__, "__doc__": doc}
+    body = {
+        "__annotations__": {name: kind for name, (kind, _) in fields.items()},
+        "__module__": __name__,
+        "__doc__": doc,
+    }
     body |= {name: declared for name, (_, declared) in fields.items()}
     bases = (Node,) if options["tag"] else ()
     return readable(model, **options)(type("Planted", bases, body))
@@ -251,8 +255,15 @@ def test_a_figure_names_all_arguments_of_its_select():
     since = bindparam("argument_since", type_=DateTime(timezone=True))
     many = select(func.count().label("n")).select_from(DepartmentRow).where(col(DepartmentRow.created_at) > since)
     source = many.subquery("many")
-    body = {"__annotations__": {"n": int}, "__module__": __name__, "__doc__": "How many.", "n": column(never_null(source.c.n), "Many.")}
-    shown = figure(source, permission=READ, arguments={"before": Argument(datetime, "Until when.")})(type("Many", (), body))
+    body = {
+        "__annotations__": {"n": int},
+        "__module__": __name__,
+        "__doc__": "How many.",
+        "n": column(never_null(source.c.n), "Many."),
+    }
+    shown = figure(source, permission=READ, arguments={"before": Argument(datetime, "Until when.")})(
+        type("Many", (), body)
+    )
     found = mistake(Department, many=(shown, computed("How many.")))
     assert "Many: its SELECT takes ['since'] and its arguments are ['before']; make them agree" in found
     assert "Root.many: computed() is for @figure types; write `Many | None` or `list[Many]`" in found
@@ -260,7 +271,9 @@ def test_a_figure_names_all_arguments_of_its_select():
 
 def test_a_payload_node_may_have_left_the_actors_view():
     found = mistake(Department, again=(Department, read_back("It.")))
-    assert "Root.again: a read_back() is a Node that the actor may have lost from view; write `Department | None`" in found
+    assert (
+        "Root.again: a read_back() is a Node that the actor may have lost from view; write `Department | None`" in found
+    )
 
 
 def test_rows_are_named_by_keys_only_from_rows():

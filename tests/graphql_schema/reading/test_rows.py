@@ -16,7 +16,8 @@ query Inbox($first: Int) {
     edges { cursor node { id } }
     nodes {
       __typename id version state priority openedAt nextContactDueAt
-      department { id name } category { name responsibleDepartment { name } departments { nodes { isResponsible department { code } } } }
+      department { id name }
+      category { name responsibleDepartment { name } departments { nodes { isResponsible department { code } } } }
       socialAccount { network handle ownerDepartment { code } } contact { displayName }
       claim { holder { name } fence leaseUntil }
       lastMessage { id text occurredAt author { name } delivery { id state message { id } } }
@@ -79,9 +80,7 @@ async def test_messages_come_oldest_first_and_the_last_one_is_the_newest(ask, he
 
 
 async def test_a_viewer_learns_who_is_asking_and_what_it_may_do(ask, here):
-    data = await ask(
-        here.coordinator, "{ viewer { person { name } organization { id name slug } roles permissions } }"
-    )
+    data = await ask(here.coordinator, "{ viewer { person { name } organization { id name slug } roles permissions } }")
     assert data["viewer"]["person"] == {"name": "Coordinator Hierwijk"}
     assert data["viewer"]["organization"]["slug"] == here.organization.slug
     assert data["viewer"]["roles"] == ["COORDINATOR"]

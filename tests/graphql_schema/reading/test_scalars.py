@@ -9,7 +9,19 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import BigInteger, Boolean, Date, DateTime, Integer, Interval, Numeric, SmallInteger, Text, literal, select
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Date,
+    DateTime,
+    Integer,
+    Interval,
+    Numeric,
+    SmallInteger,
+    Text,
+    literal,
+    select,
+)
 
 from graphql_schema.scalars import (
     PRINTERS,
@@ -35,7 +47,10 @@ VALUES: dict[Any, tuple[Any, st.SearchStrategy[Any]]] = {
     datetime: (DateTime(timezone=True), st.datetimes(FIRST, LAST, timezones=st.just(UTC))),
     date: (Date(), st.dates(FIRST.date(), LAST.date())),
     timedelta: (Interval(), st.timedeltas(timedelta(days=-36_500), timedelta(days=36_500))),
-    Decimal: (Numeric(), st.decimals(allow_nan=False, allow_infinity=False, places=6, min_value=-(10**20), max_value=10**20)),
+    Decimal: (
+        Numeric(),
+        st.decimals(allow_nan=False, allow_infinity=False, places=6, min_value=-(10**20), max_value=10**20),
+    ),
     BigInt: (BigInteger(), st.integers(-(2**63), 2**63 - 1)),
     TimeZone: (Text(), TEXTS),
     Locale: (Text(), TEXTS),
@@ -134,7 +149,10 @@ def test_a_valid_text_is_read(python_type, text, value):
     ("python_type", "text"),
     [
         *((datetime, text) for text in ("", "2026-11-22", "2026-11-22T01:02:03", "20261122T010203Z", 1, None)),
-        *((datetime, text) for text in ("2026-13-01T00:00:00Z", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00")),
+        *(
+            (datetime, text)
+            for text in ("2026-13-01T00:00:00Z", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00")
+        ),
         *((datetime, text) for text in ("9999-12-31T23:59:59.999999Z", "0001-01-01T00:00:00Z", "٢٠٢٦-11-22T01:02:03Z")),
         *((date, text) for text in ("", "2026-1-1", "2026-02-30", "20261122", "2026-W01-1", "9999-12-31", 5)),
         *((timedelta, text) for text in ("", "P", "PT", "P1Y", "1H", "-PT1S", 3)),
@@ -142,7 +160,10 @@ def test_a_valid_text_is_read(python_type, text, value):
         *((BigInt, text) for text in ("", "1.0", str(2**63), 5, "९")),
         *((TimeZone, text) for text in ("", "CEST+1", "../../etc/passwd", "europe/brussels")),
         *((Locale, text) for text in ("", "n", "nl_BE", "nl-" + "x" * 9)),
-        *((Url, text) for text in ("", "ftp://example.org", "https://", "javascript:alert(1)", "https://a b", "https://[")),
+        *(
+            (Url, text)
+            for text in ("", "ftp://example.org", "https://", "javascript:alert(1)", "https://a b", "https://[")
+        ),
         *((Email, text) for text in ("", "a", "a@", "@b", "a b@c", "a@b@c", "a@" + "b" * 256)),
     ],
 )

@@ -82,7 +82,9 @@ async def test_what_is_read_back_after_an_act_is_never_what_was_read_before(read
     assert len(statements) == 2
 
 
-@pytest.mark.parametrize("readable", [each for each in REGISTRY.values() if not each.is_figure], ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    "readable", [each for each in REGISTRY.values() if not each.is_figure], ids=lambda each: each.name
+)
 def test_every_type_is_read_by_a_plain_statement_with_tenant_and_predicate(readable: Readable):
     statement = frame_of(readable).visible
     # The ORM's compiler would run for every statement, and its row processing for every row.

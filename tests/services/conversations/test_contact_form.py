@@ -35,7 +35,7 @@ NOT_EMAILS = (
 )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def form(settings: Settings) -> AsyncIterator[Served]:
     async with served(settings) as running:
         yield running
@@ -257,7 +257,7 @@ async def test_a_key_that_could_be_guessed_is_refused(form: Served, organization
     await open_form(form.runtime, organization)
     async with form.client() as client:
         answer = await client.post(
-            f"/contact/{organization.slug}", json={"text": "x"}, headers={"Idempotency-Key": key.encode()}
+            f"/contact/{organization.slug}", json={"text": "x"}, headers={b"Idempotency-Key": key.encode()}
         )
     assert answer.status_code == 400
     assert [(error["field"], error["code"]) for error in answer.json()["errors"]] == [("Idempotency-Key", "INVALID")]

@@ -14,6 +14,7 @@ import orjson
 import pytest
 
 from services.conversations.routes.languages import Language
+from services.conversations.routes.standing import Standing
 from services.conversations.routes.words import WORDS
 from services.kernel.settings import Settings
 from tests.support.contact_form import Served, drain, messages, open_form, publish, raw_events, reply, served
@@ -45,7 +46,7 @@ class Page(HTMLParser):
         return {each["name"]: each["value"] for each in self.all("input") if each["type"] == "hidden"}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def form(settings: Settings) -> AsyncIterator[Served]:
     async with served(settings) as running:
         yield running
@@ -117,7 +118,7 @@ async def test_every_page_speaks_every_language(
         assert sent.status_code == 303
         path = sent.headers["location"]
         seen = await client.get(path)
-        assert words.standings["RECEIVED"] in check_page(seen, language).texts
+        assert words.standings[Standing.RECEIVED] in check_page(seen, language).texts
         await drain(form.runtime, organization, account)
         told = (await client.get(path, headers={"Accept": "application/json"})).json()
         assert told["acknowledgement"] in check_page(await client.get(path), language).texts

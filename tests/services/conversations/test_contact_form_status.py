@@ -37,7 +37,7 @@ from tests.support.organizations import TestOrganization
 JSON = {"Accept": "application/json"}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def form(settings: Settings) -> AsyncIterator[Served]:
     async with served(settings) as running:
         yield running

@@ -105,13 +105,11 @@ async def test_what_was_certainly_not_sent_is_tried_five_times_ever_later_and_ha
     for number in range(1, rules.ATTEMPTS_MAX + 1):
         attempt = await begun(town, delivery_id)
         prepared.add(attempt.prepared.to_bytes())
-        await evidence.rows(
-            "delete from belfry.job where subject_id = $1", delivery_id
-        )  # as its worker would finish it
+        await forget_jobs(evidence, delivery_id)
         assert await act(town, commands.record_not_sent, attempt, "REFUSED_CONNECTION", None)
-        row = await evidence.delivery(delivery_id)
-        assert row["attempts"] == number
+        assert (await evidence.delivery(delivery_id))["attempts"] == number
         waits += (await jobs_of(evidence, delivery_id)).values()
+    row = await evidence.delivery(delivery_id)
     assert (row["state"], row["error"]) == ("FAILED", "REFUSED_CONNECTION")
     assert len(prepared) == 1, "every attempt sends the same bytes"
     assert await evidence.outcomes(delivery_id) == ["NOT_SENT"] * rules.ATTEMPTS_MAX

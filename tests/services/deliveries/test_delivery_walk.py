@@ -219,7 +219,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         facts = "select kind, body from belfry.outbox where subject_id = $1 order by seq"
         waiting = "select kind from belfry.job where subject_id = $1 and state = 'WAITING'"
         return (
-            await self.evidence.delivery(self.id),
+            dict(await self.evidence.delivery(self.id)),
             await self.evidence.rows(facts, self.id),
             {job["kind"] for job in await self.evidence.rows(waiting, self.id)},
             await self.evidence.outcomes(self.id),

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Local tokens: who a token stands for, when it stands for nobody, and that only its hash is kept."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+import pytest
+
+from services.identity import commands, queries, rules
+from services.identity.models import DoorKind
+from services.kernel.access import Actor, ActorKind, Role
+from services.kernel.database import Database
+from services.kernel.encryption import digest
+from services.kernel.errors import BelfryError
+from tests.services.conversations.scenes import fingerprint, grown, sql
+from tests.support.organizations import TestOrganization
+
+Urls = Mapping[str, str]
+
+
+async def issue(database: Database, organization: TestOrganization, **changes) -> str:
+    given = {"is_local": True, "slug": organization.slug, "role": Role.OPERATOR, "department_code": None}
+    return await commands.issue_local_token(database, **{**given, **changes})
+
+
+async def code_of(database: Database, token: str) -> str:
+    with pytest.raises(BelfryError) as caught:
+        await queries.actor_of_token(database, token)
+    return caught.value.code
+
+
+async def test_a_token_stands_for_one_member_in_one_role(database: Database, organization: TestOrganization) -> None:
+    actor = await queries.actor_of_token(database, await issue(database, organization))
+    assert actor == organization.actor(Role.OPERATOR)
+    assert (actor.kind, actor.roles) == (ActorKind.PERSON, (Role.OPERATOR,))
+
+
+async def test_a_department_named_in_the_token_reaches_down_and_not_up(
+    database: Database, organization: TestOrganization
+) -> None:
+    for code in organization.departments:
+        token = await issue(database, organization, department_code=code)
+        actor = await queries.actor_of_token(database, token)
+        assert actor == organization.actor(Role.OPERATOR, code)
+    [grant] = organization.actor(Role.OPERATOR, "ROADS").grants
+    assert grant.departments == {organization.departments["ROADS"], organization.departments["LIGHTS"]}
+
+
+async def test_a_token_looks_like_one_and_only_its_hash_is_kept(
+    database: Database, database_urls: Urls, organization: TestOrganization
+) -> None:
+    token = await issue(database, organization)
+    assert rules.LOCAL_TOKEN.fullmatch(token)
+    assert token != await issue(database, organization)
+    doors = await sql(database_urls, "select key from belfry.door where organization_id = $1", organization.id)
+    assert (digest(token),) in doors
+    for table in ("door", "local_token", "outbox", "audit_event"):
+        rows = await sql(database_urls, f"select t::text from belfry.{table} t")
+        assert not any(token.removeprefix("belfry_local_") in row for (row,) in rows)
+
+
+async def test_what_is_no_token_or_leads_nowhere_stands_for_nobody(
+    database: Database, organization: TestOrganization
+) -> None:
+    token = await issue(database, organization)
+    for wrong in ("", "belfry_local_", token[:-1], f"{token}x", f"{token}\n", token.upper(), rules.new_local_token()):
+        assert await code_of(database, wrong) == "UNAUTHENTICATED"
+
+
+async def test_an_expired_token_an_inactive_member_and_a_lost_row_stand_for_nobody(
+    database: Database, database_urls: Urls, organization: TestOrganization
+) -> None:
+    token = await issue(database, organization)
+    expire = "update belfry.local_token set expires_at = now() + $2::interval where tenant_id = $1"
+    await sql(database_urls, expire, organization.id, timedelta(0))
+    assert await code_of(database, token) == "UNAUTHENTICATED"
+    await sql(database_urls, expire, organization.id, timedelta(hours=1))
+    assert (await queries.actor_of_token(database, token)).roles == (Role.OPERATOR,)
+    member = organization.members[Role.OPERATOR]
+    await sql(database_urls, "update belfry.membership set active = false where id = $1", member)
+    assert await code_of(database, token) == "UNAUTHENTICATED"
+    await sql(database_urls, "update belfry.membership set active = true where id = $1", member)
+    await sql(database_urls, "delete from belfry.local_token where tenant_id = $1", organization.id)
+    assert await code_of(database, token) == "UNAUTHENTICATED"
+
+
+async def test_a_suspended_organization_lets_nobody_in_and_says_why(
+    database: Database, database_urls: Urls, organization: TestOrganization
+) -> None:
+    token = await issue(database, organization)
+    await sql(database_urls, "update belfry.organization set state = 'SUSPENDED' where id = $1", organization.id)
+    assert await code_of(database, token) == "ORGANIZATION_SUSPENDED"
+
+
+async def test_a_door_into_another_organization_opens_nothing_there(
+    database: Database, database_urls: Urls, organization: TestOrganization, other_organization: TestOrganization
+) -> None:
+    token = await issue(database, organization)
+    # Somebody bends the door: the token's row is not in the organization to which it leads now.
+    await sql(
+        database_urls,
+        "update belfry.door set organization_id = $2 where key = $1",
+        digest(token),
+        other_organization.id,
+    )
+    assert await code_of(database, token) == "UNAUTHENTICATED"
+
+
+async def test_every_refusal_to_issue_leaves_no_trace(
+    database: Database, database_urls: Urls, organization: TestOrganization
+) -> None:
+    before = await fingerprint(database_urls, organization.id)
+    [(doors,)] = await sql(database_urls, "select count(*) from belfry.door")
+    for changes, code in (
+        ({"is_local": False}, "NOT_A_LOCAL_INSTALLATION"),
+        ({"slug": "nowhere"}, "NOT_FOUND"),
+        ({"department_code": "NOWHERE"}, "DEPARTMENT_IS_UNKNOWN"),
+        ({"person_number": 2}, "PERSON_IS_UNKNOWN"),
+        ({"person_number": 0}, "PERSON_IS_UNKNOWN"),
+    ):
+        with pytest.raises(BelfryError) as caught:
+            await issue(database, organization, **changes)
+        assert caught.value.code == code
+    assert await fingerprint(database_urls, organization.id) == before
+    assert await sql(database_urls, "select count(*) from belfry.door") == [(doors,)]
+    await issue(database, organization)
+    after = grown(before, await fingerprint(database_urls, organization.id))
+    assert after == {"local_token": 1, "audit_event": 1, "outbox": 1, "audit_head": 0}
+
+
+async def test_the_directories_lead_to_ids_and_nothing_else(
+    database: Database, organization: TestOrganization, other_organization: TestOrganization
+) -> None:
+    assert await queries.organization_of_slug(database, organization.slug) == organization.id
+    assert await queries.organization_of_slug(database, "nowhere") is None
+    found = await queries.organizations(database)
+    assert found[organization.slug] == organization.id
+    assert found[other_organization.slug] == other_organization.id
+    async with database.directory() as directory:
+        assert await queries.door(directory, DoorKind.FORM_STATUS, organization.slug.encode()) is None
+        person = await queries.person_by_email(directory, f"operator@{organization.slug}.example")
+        assert person is not None
+        assert person.id == organization.people[Role.OPERATOR]
+
+
+async def test_an_actor_s_rights_are_those_of_the_token_and_add_up_over_no_other_grant(
+    database: Database, organization: TestOrganization
+) -> None:
+    for role in Role:
+        actor = await queries.actor_of_token(database, await issue(database, organization, role=role))
+        wanted = Actor(organization.id, grants=organization.actor(role).grants)
+        assert actor.permissions == wanted.permissions
