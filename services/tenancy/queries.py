@@ -47,7 +47,7 @@ async def membership(snapshot: Snapshot, membership_id: UUID) -> Membership:
 
 async def membership_for_update(snapshot: Snapshot, membership_id: UUID) -> Membership:
     """The same, locked until the unit of work ends: whatever is counted for one member takes its turn."""
-    # Not FOR UPDATE: rows that name the member take a key share of it first, and two of those would wait for each other.
+    # Not FOR UPDATE: rows that name the member take a key share of it first, and two of those would wait for ever.
     return await snapshot.one(owned(Membership, col(Membership.id) == membership_id).with_for_update(key_share=True))
 
 

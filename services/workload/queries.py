@@ -3,7 +3,8 @@
 
 Parameters, all of them nullable: `argument_since`, `argument_until` (a half-open period; the last four weeks if left
 out), `argument_department_id`, `argument_social_account_id`, and for a series `argument_granularity` with
-`argument_time_zone`; without a granularity there is one row. A period counts what began in it; `as_of` is the instant at which it was counted.
+`argument_time_zone`; without a granularity there is one row. A period counts what began in it; `as_of` is the instant
+at which it was counted.
 """
 
 from collections.abc import Sequence

@@ -89,7 +89,7 @@ async def answers(town: Town, conversations: list[UUID], ledger: Ledger, chance:
         text = f"Antwoord {number} voor u."
         async with places:
             ledger.intended[text] = conversation_id
-            ledger.accepted[text] = await town.answer(
+            ledger.accepted[text] = await town.answer_patiently(
                 conversation_id, text, by=town.colleagues[number % len(town.colleagues)]
             )
 

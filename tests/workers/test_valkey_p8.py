@@ -74,7 +74,7 @@ async def colleagues(stage: Stage, town: Town, load: Load) -> None:
     async def answer(conversation_id: UUID, number: int) -> None:
         async with places:
             by = town.colleagues[number % COLLEAGUES]
-            load.accepted.append(await town.answer(conversation_id, f"Antwoord {number}", by=by))
+            load.accepted.append(await town.answer_patiently(conversation_id, f"Antwoord {number}", by=by))
 
     while True:
         found = await stage.evidence.rows(fresh, town.id)

@@ -4,6 +4,7 @@
 What came of it is read as superuser, past every view of the product: `Evidence`.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from services.kernel import identifiers
 from services.kernel.access import Actor, Grant, Role
 from services.kernel.clock import utc_now
 from services.kernel.database import Database
+from services.kernel.errors import ServiceUnavailable
 from services.kernel.runtime import Runtime
 from services.social_accounts import commands as social_accounts
 from services.social_accounts import handlers as account_handlers
@@ -31,6 +33,8 @@ from services.social_accounts.rules import Network, Purpose
 from services.tenancy import commands as tenancy
 from tests.support.organizations import DESK, TestOrganization, found_organization
 from tests.support.servers import plain
+
+BUSY_MAX = 50
 
 
 class Evidence:
@@ -151,6 +155,15 @@ class Town:
                 follow_up=follow_up,
             )
             return accepted.delivery_id
+
+    async def answer_patiently(self, conversation_id: UUID, text: str, *, by: Actor) -> UUID:
+        """Answer, and try again when the system says that it is busy, as a client does."""
+        for _ in range(BUSY_MAX):
+            try:
+                return await self.answer(conversation_id, text, by=by)
+            except ServiceUnavailable:
+                await asyncio.sleep(0.2)
+        raise AssertionError(f"busy {BUSY_MAX} times")
 
     async def hire(self, number: int) -> list[Actor]:
         """More operators: one person holds ten conversations at the most."""
