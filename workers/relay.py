@@ -20,6 +20,7 @@ from workers.queue import Lane
 from workers.subscriptions import HEARD, JOBS
 
 SWEEP_SECONDS = 5.0
+SWEEP_SECONDS_MAX = 20.0
 LISTEN_AGAIN_SECONDS = 1.0
 FORGET_SECONDS = 3600.0
 TURNS_MAX = 100
@@ -56,7 +57,8 @@ class Relay:
         while True:
             self._woken.clear()
             try:
-                await self.sweep()
+                async with asyncio.timeout(SWEEP_SECONDS_MAX):  # a Valkey that hangs must not hold up the next one
+                    await self.sweep()
             except AWAY as error:
                 log.warning("sweep_failed", error=type(error).__name__)
             with contextlib.suppress(TimeoutError):

@@ -255,6 +255,7 @@ async def resolve(uow: UnitOfWork, *, delivery_id: UUID, resolution: Resolution,
             raise TooLong(field=("link",))
         _published(uow, row, Sent(row.remote_id or link, row.remote_version or "", link, row.sent_at or uow.now))
     elif resolution is Resolution.SEND_AGAIN:
+        row.first_sent_at, row.resends = None, 0
         await _again(uow, row)
     else:
         _move(uow, row, DeliveryState.CANCELLED)
@@ -361,7 +362,7 @@ async def _unconfirmed(uow: UnitOfWork, row: Delivery, code: str, check_schedule
 
 
 async def _look_again(uow: UnitOfWork, row: Delivery, check_schedule: Sequence[int]) -> None:
-    wait = rules.check_after(row.checks, check_schedule)
+    wait = rules.look_after(row.checks, check_schedule, first_sent_at=row.first_sent_at or uow.now, now=uow.now)
     if wait is None:
         _needs_decision(uow, row)
     else:

@@ -8,6 +8,7 @@ from services.deliveries.commands import Attempt
 from services.kernel import jobs
 from services.kernel.access import Actor
 from services.kernel.database import UnitOfWork
+from services.kernel.encryption import CannotOpen
 from services.kernel.jobs import Ticket
 from services.kernel.runtime import Runtime
 from services.social_accounts import commands as account_commands
@@ -132,7 +133,10 @@ async def _call_find(runtime: Runtime, actor: Actor, attempt: Attempt) -> Sent |
 async def _open(runtime: Runtime, actor: Actor, account_id: UUID) -> tuple[Connector, Account]:
     async with runtime.database.snapshot(actor) as snapshot:
         row = await accounts.account(snapshot, account_id)
-        account = await accounts.network_account(snapshot, runtime.vault, account_id)
+        try:
+            account = await accounts.network_account(snapshot, runtime.vault, account_id)
+        except CannotOpen as error:  # nothing leaves the house, and nobody can look either
+            raise Transient(row.network, "CREDENTIALS_UNREADABLE") from error
     connector = connector_for(row.network)
     if connector is None:
         raise Rejected(row.network, "NO_CONNECTOR")

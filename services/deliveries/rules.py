@@ -136,6 +136,16 @@ def check_after(checks_done: int, schedule: Sequence[int]) -> timedelta | None:
     return timedelta(seconds=schedule[checks_done] - before)
 
 
+def look_after(
+    checks_done: int, schedule: Sequence[int], *, first_sent_at: datetime, now: datetime
+) -> timedelta | None:
+    """The same, but what was looked for once is a person's question when the next look would come too late."""
+    wait = check_after(checks_done, schedule)
+    if wait is None or (checks_done and now + wait - first_sent_at > DECISION_AFTER):
+        return None
+    return wait
+
+
 def may_repeat_same_key(*, first_sent_at: datetime, now: datetime, attempts: int) -> bool:
     """Whether a network that honors the client's key may be sent the stored call again."""
     return now - first_sent_at <= SAME_KEY_REPEAT_MAX and attempts < ATTEMPTS_MAX

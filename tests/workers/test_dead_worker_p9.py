@@ -18,6 +18,8 @@ from tests.workers.dead_worker_cases import CASES, HANDLERS, Case
 from tests.workers.stage import Stage, open_stage
 from workers.subscriptions import JOBS
 
+pytestmark = pytest.mark.xdist_group("dead_worker")  # one installation, one process
+
 RESUMED_SECONDS_MAX = 30.0
 PATIENT = "alter role belfry_app in database {} set {} = '60s'"
 """A lock of the test holds for as long as all others take to come inside."""

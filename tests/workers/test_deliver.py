@@ -16,7 +16,7 @@ from services.assignments.commands import LAPSE
 from services.conversations.commands import NO_RESPONSE, replying
 from services.conversations.rules import ReplyPurpose
 from services.deliveries import commands as deliveries
-from services.deliveries.commands import SEND
+from services.deliveries.commands import SEND, VERIFY
 from services.kernel import identifiers, jobs
 from services.kernel.access import Actor
 from services.kernel.outbox import ATTEMPTS_MAX
@@ -31,6 +31,8 @@ from tests.workers.towns import Town
 from workers.deliver import FACT, FACT_BACKOFF_MAX
 from workers.queue import Lane
 from workers.subscriptions import HEARD, JOBS, SUBSCRIPTIONS
+
+pytestmark = pytest.mark.xdist_group("deliver")  # one installation, one process
 
 CONVERSATION = "select 1 from belfry.conversation where id = $1 for update"
 WAITING = "select id from belfry.outbox where tenant_id = $1 and kind = $2 and state = 'WAITING'"
@@ -245,6 +247,41 @@ class slow_poll:  # noqa: N801  reads as a statement
     async def __aexit__(self, *_: object) -> None:
         self._running.cancel()
         await asyncio.gather(self._running, return_exceptions=True)
+
+
+async def test_credentials_that_cannot_be_opened_send_nothing_and_end_in_sight(stage: Stage) -> None:
+    name = stage.new_name()
+    question = stage.mention(name, "hallo")
+    town = await stage.town(name)
+    await stage.work(POLL, town.account_id)
+    await stage.work(DRAIN, town.account_id)
+    delivery_id = await town.answer(await stage.conversation_of(town, question.uri), "Op het plein.")
+    spoiled = "update belfry.account_credential set nonce = '\\x000000000000000000000000' where social_account_id = $1"
+    await stage.evidence.rows(spoiled, town.account_id)
+    for _ in range(5):
+        await stage.evidence.rows("update belfry.job set due_at = now() where subject_id = $1", delivery_id)
+        await stage.work(SEND, delivery_id)
+    row = await stage.evidence.delivery(delivery_id)
+    assert (row["state"], row["error"]) == ("FAILED", "CREDENTIALS_UNREADABLE")
+    assert stage.posts_of(town) == []
+
+
+async def test_an_unknown_outcome_that_nobody_can_look_into_ends_with_a_person(stage: Stage) -> None:
+    (proxy,) = stage.proxies
+    name = stage.new_name()
+    question = stage.mention(name, "hallo")
+    town = await stage.town(name, proxy.url)
+    await stage.work(POLL, town.account_id)
+    await stage.work(DRAIN, town.account_id)
+    delivery_id = await town.answer(await stage.conversation_of(town, question.uri), "Op het plein.")
+    proxy.plan(Rule(Fault.CUT_AFTER, "putRecord"))
+    await stage.work(SEND, delivery_id)
+    spoiled = "update belfry.account_credential set nonce = '\\x000000000000000000000000' where social_account_id = $1"
+    await stage.evidence.rows(spoiled, town.account_id)
+    for _ in stage.runtime.settings.verify_seconds:
+        await stage.evidence.rows("update belfry.job set due_at = now() where subject_id = $1", delivery_id)
+        await stage.work(VERIFY, delivery_id)
+    assert await stage.state_of(delivery_id) == "NEEDS_DECISION"
 
 
 # --- single jobs that have more than one end --------------------------------------------------------------------------

@@ -6,7 +6,7 @@ shortly afterwards, without a restart.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +20,8 @@ from tests.support.processes import until
 from tests.support.servers import Servers
 from tests.workers.stage import Stage, open_stage
 from tests.workers.towns import Town, town_with_account
+
+pytestmark = pytest.mark.xdist_group("poll")  # one installation, one process
 
 CLOSED_PORT = "http://127.0.0.1:9"
 NOT_LISTED = "http://127.0.0.1:8"
@@ -124,7 +126,7 @@ async def test_whoever_may_not_connect_is_refused_before_anything_leaves_the_hou
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-async def test_what_citizens_write_change_and_take_back_is_followed(stage: Stage) -> None:
+async def what_citizens_write_change_and_take_back_is_followed(stage: Stage) -> None:
     name = stage.new_name()
     town = await stage.town(name)
     question = stage.mention(name, "is de brug open?")
@@ -157,7 +159,7 @@ async def test_what_citizens_write_change_and_take_back_is_followed(stage: Stage
     assert await stage.evidence.facts(town.id, "conversation.message_changed", conversation_id) == 2
 
 
-async def test_likes_and_reposts_of_an_answer_come_back(stage: Stage) -> None:
+async def likes_and_reposts_of_an_answer_come_back(stage: Stage) -> None:
     name = stage.new_name()
     question = stage.mention(name, "is de brug open?")
     town = await stage.town(name)
@@ -187,7 +189,7 @@ async def sealed(stage: Stage, town: Town) -> bytes:
     return await stage.evidence.one(sql, town.account_id)
 
 
-async def test_an_expired_token_is_renewed_once_and_polling_goes_on(stage: Stage) -> None:
+async def an_expired_token_is_renewed_once_and_polling_goes_on(stage: Stage) -> None:
     name = stage.new_name()
     town = await stage.town(name)
     await stage.conversation_of(town, stage.mention(name, "eerste vraag").uri)
@@ -199,7 +201,7 @@ async def test_an_expired_token_is_renewed_once_and_polling_goes_on(stage: Stage
     assert await connection_of(stage, town) == "CONNECTED"
 
 
-async def test_a_revoked_token_stops_the_account_until_somebody_connects_it_again(stage: Stage) -> None:
+async def a_revoked_token_stops_the_account_until_somebody_connects_it_again(stage: Stage) -> None:
     name = stage.new_name()
     town = await stage.town(name)
     await stage.conversation_of(town, stage.mention(name, "eerste vraag").uri)
@@ -224,6 +226,31 @@ async def test_a_revoked_token_stops_the_account_until_somebody_connects_it_agai
     )
     await stage.conversation_of(town, missed.uri)
     assert await connection_of(stage, town) == "CONNECTED"
+
+
+# --- running them -----------------------------------------------------------------------------------------------------
+
+STORIES: tuple[Callable[[Stage], Awaitable[None]], ...] = (
+    what_citizens_write_change_and_take_back_is_followed,
+    likes_and_reposts_of_an_answer_come_back,
+    an_expired_token_is_renewed_once_and_polling_goes_on,
+    a_revoked_token_stops_the_account_until_somebody_connects_it_again,
+)
+
+
+@pytest.fixture(scope="module")
+async def running(stage: Stage) -> AsyncIterator[Mapping[str, asyncio.Future[None]]]:
+    """Every story as a task, by its name: they run side by side, each in a town of its own."""
+    tasks = {story.__name__: asyncio.ensure_future(story(stage)) for story in STORIES}
+    yield tasks
+    for task in tasks.values():
+        task.cancel()
+    await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+
+@pytest.mark.parametrize("story", [story.__name__ for story in STORIES])
+async def test_an_account_s_life(running: Mapping[str, asyncio.Future[None]], story: str) -> None:
+    await running[story]
 
 
 # --- secrets ----------------------------------------------------------------------------------------------------------

@@ -25,6 +25,8 @@ from tests.support.servers import Servers
 from tests.workers.stage import Stage, open_stage
 from tests.workers.towns import Town
 
+pytestmark = pytest.mark.xdist_group("publishing")  # one installation, one process
+
 PUT, GET = "com.atproto.repo.putRecord", "com.atproto.repo.getRecord"
 NONE = UUID(int=0)
 LOUD = "luid en duidelijk"

@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 import redis.asyncio as redis
+import structlog
 
 from services.kernel import identifiers, jobs
 from services.kernel.access import Actor
@@ -17,9 +18,12 @@ from tests.support.database import connection_as
 from tests.support.processes import until
 from tests.support.servers import Servers
 from tests.workers.stage import Stage, open_stage, valkey_answers
+from workers import relay as relay_module
 from workers.deliver import FACT
 from workers.relay import Relay
 from workers.subscriptions import HEARD, JOBS
+
+pytestmark = pytest.mark.xdist_group("relay")  # one installation, one process
 
 KIND = "test.kind"
 MINE = frozenset({"outbox", "job"})
@@ -161,6 +165,34 @@ async def test_a_sweep_without_valkey_loses_nothing(stage: Stage, dispatcher: Di
     stage.valkey.start()
     await valkey_answers(stage.valkey)
     assert await rung_by_a_sweep(stage, dispatcher) == 5
+
+
+async def test_a_valkey_that_hangs_does_not_keep_the_relay_from_sweeping_again(
+    stage: Stage, dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "SWEEP_SECONDS_MAX", 0.3)
+    monkeypatch.setattr(relay_module, "SWEEP_SECONDS", 0.1)
+    with structlog.testing.capture_logs() as told:
+        stage.valkey.pause()
+        running = asyncio.create_task(Relay(dispatcher, stage.valkey.url).run())
+        try:
+
+            async def tried_twice() -> bool:
+                return [each["error"] for each in told if each["event"] == "sweep_failed"][:2] == ["TimeoutError"] * 2
+
+            await until(tried_twice, "two sweeps were given up", seconds=10)
+            stage.valkey.go_on()
+            tenant_id = await plant_jobs(stage, 1)
+
+            async def rung() -> bool:
+                sql = "select rung_until is not null from belfry.job where tenant_id = $1"
+                return bool(await stage.evidence.one(sql, tenant_id))
+
+            await until(rung, "the job is rung")
+        finally:
+            stage.valkey.go_on()
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_a_relay_wakes_at_once_when_a_commit_rings(stage: Stage, dispatcher: Dispatcher) -> None:

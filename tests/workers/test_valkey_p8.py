@@ -21,6 +21,8 @@ from tests.support.servers import Servers
 from tests.workers.stage import Stage, open_stage, valkey_answers
 from tests.workers.towns import Town
 
+pytestmark = pytest.mark.xdist_group("valkey")  # one installation, one process
+
 SEED = 20_261_122
 SUBMISSIONS = 60
 COLLEAGUES = 9

@@ -12,7 +12,15 @@ from services.conversations.commands import waits
 from services.conversations.commands.holding import hold_of
 from services.conversations.events import ConversationStateChanged, ReplyAccepted, ReplyFailed, ReplyPublished
 from services.conversations.models import Conversation, Message, Reply, WaitingSegment
-from services.conversations.rules import AuthorKind, ChannelKind, Direction, ReplyPurpose, Trigger, Visibility
+from services.conversations.rules import (
+    AuthorKind,
+    ChannelKind,
+    ConversationState,
+    Direction,
+    ReplyPurpose,
+    Trigger,
+    Visibility,
+)
 from services.conversations.rules.gate import LEASE, UNCONFIRMED_LEASE_MAX
 from services.deliveries import commands as deliveries
 from services.deliveries import queries as delivery_queries
@@ -95,8 +103,10 @@ async def _pass_gate(
     rules.check_reply(attempt, standing, now=uow.now)
     if newest is None or newest.reply_target is None:
         raise InvalidState("There is no message of the citizen to answer.")
-    if row.channel_kind is ChannelKind.PUBLIC and rules.quotes_private(text, await queries.private_texts(uow, row.id)):
-        raise rules.PrivateWordsInPublic(field=("text",))
+    if row.channel_kind is ChannelKind.PUBLIC:
+        private_texts = await queries.private_texts(uow, row.contact_id)
+        if rules.quotes_private(text, private_texts):
+            raise rules.PrivateWordsInPublic(field=("text",))
     return segment, newest
 
 
@@ -105,7 +115,8 @@ def _keep_while_unknown(uow: UnitOfWork, row: Conversation) -> None:
     if row.holder_id == uow.actor.membership_id and row.lease_until is not None:
         row.lease_until = max(row.lease_until, uow.now + UNCONFIRMED_LEASE_MAX)
     row.last_message_at = max(row.last_message_at, uow.now)
-    row.next_contact_due_at = rules.next_contact_due_at(row.state, last_activity_at=uow.now, no_response_days=0)
+    if row.state is not ConversationState.WAITING_ON_CITIZEN:  # there the citizen's days go on
+        row.next_contact_due_at = rules.next_contact_due_at(row.state, last_activity_at=uow.now, no_response_days=0)
 
 
 async def resolve_delivery(uow: UnitOfWork, *, delivery_id: UUID, resolution: Resolution, link: str | None) -> UUID:

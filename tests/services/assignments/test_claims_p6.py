@@ -34,6 +34,7 @@ from services.conversations.rules import Outcome
 from services.kernel.access import Actor, Role
 from services.kernel.database import Database
 from services.kernel.errors import BelfryError, ServiceUnavailable
+from tests.services.assignments.ledger import Ledger
 from tests.services.conversations.scenes import ask, people, sql
 from tests.services.conversations.standing import Town, found_town
 from tests.support import statements

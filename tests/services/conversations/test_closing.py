@@ -327,6 +327,15 @@ async def test_something_new_about_a_waiting_conversation_keeps_the_topic_s_date
     assert row.next_contact_due_at == row.last_message_at + timedelta(days=40)
 
 
+async def test_a_further_word_of_ours_does_not_shorten_the_citizen_s_days(town: Town) -> None:
+    exchange = await held(town)
+    await exchange.publish(await exchange.answer(purpose=ReplyPurpose.CLARIFYING_QUESTION))
+    due_at = (await exchange.row()).next_contact_due_at
+    await exchange.publish(await exchange.answer(follow_up=True, text="Take your time."))
+    row = await exchange.row()
+    assert (row.state, row.next_contact_due_at) == (ConversationState.WAITING_ON_CITIZEN, due_at)
+
+
 async def test_every_open_conversation_always_has_a_next_date(town: Town, database_urls: Urls) -> None:
     await ask(town, "one", "two")
     exchange = await held(town)

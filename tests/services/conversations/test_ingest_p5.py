@@ -23,7 +23,7 @@ Urls = Mapping[str, str]
 Tell = Callable[[str], None]
 
 WHOLE = settings(
-    max_examples=8,
+    max_examples=6,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
@@ -75,7 +75,7 @@ async def test_webhook_and_poll_of_two_accounts_at_once_give_what_the_oracle_say
     await check(town, database_urls, world)
 
 
-@settings(WHOLE, max_examples=3)
+@settings(WHOLE, max_examples=2)
 @given(seed=st.integers(0, 2**32))
 async def test_every_fact_once_and_in_order_gives_what_the_oracle_says_at_every_step(
     database: Database, database_urls: Urls, seed: int

@@ -100,6 +100,7 @@ class Maker:
         self.chance = Random(seed)
         self.things: list[Thing] = []
         self.facts: list[Fact] = []
+        self.threads: list[Thing] = []
         self.ticks = 0
 
     def make(self, events: int) -> World:
@@ -199,8 +200,7 @@ class Maker:
         self.facts.append(Fact(handle, "LIKE", thing, thing.versions[0], observed, "", raw))
 
     def _form(self) -> None:
-        before = [each for each in self.things if each.is_form and each.id == each.thread]
-        first = self.chance.choice(before) if before and self.chance.random() < 0.4 else None
+        first = self.chance.choice(self.threads) if self.threads and self.chance.random() < 0.4 else None
         number = f"{len(self.things):08d}"
         own_id = f"00000000-0000-7000-8000-0000{number}"
         thread = first.id if first else own_id
@@ -208,6 +208,8 @@ class Maker:
         version = Version(SUBMISSION_VERSION, self._text(), "nl", at)
         thing = Thing(f"{thread}.{own_id}" if first else thread, thread, at, [version], None, thread=thread)
         self.things.append(thing)
+        if first is None:
+            self.threads.append(thing)
         body = {"name": f"Visitor {thread[-4:]}", "email": f"{thread[-4:]}@home.example", "text": version.text,
                 "language": "nl", "reference": "", "thread": thread}  # fmt: skip
         raw = RawEvent(FORM, SUBMISSION_KIND, thing.id, SUBMISSION_VERSION, at, orjson.dumps(body))

@@ -89,6 +89,22 @@ async def test_send_again_sends_the_same_bytes(question: Question, evidence: Evi
     assert await evidence.facts(question.town.id, "delivery.resolved", question.delivery_id) == 1
 
 
+async def test_sending_again_on_request_begins_a_new_quarter_of_an_hour(question: Question, evidence: Evidence) -> None:
+    """What a person has sent again is looked for as the first time, however long ago that was."""
+    passed = "update belfry.delivery set first_sent_at = first_sent_at - interval '5 hours' where id = $1"
+    await evidence.rows(passed, question.delivery_id)
+    await question.decide(Resolution.SEND_AGAIN)
+    system = question.town.system
+    async with question.town.database.unit_of_work(system) as uow:
+        attempt = await deliveries.begin(uow, delivery_id=question.delivery_id, check_schedule=LOOKS)
+    assert attempt is not None
+    async with question.town.database.unit_of_work(system) as uow:
+        await deliveries.record_unknown(uow, attempt, "TIMED_OUT", LOOKS)
+    async with question.town.database.unit_of_work(system) as uow:
+        await deliveries.record_cannot_tell(uow, attempt, LOOKS)
+    assert (await evidence.delivery(question.delivery_id))["verification"] == "CHECKING"
+
+
 async def test_giving_up_frees_the_question_for_another_answer(question: Question, evidence: Evidence) -> None:
     await question.decide(Resolution.CANCEL)
     assert (await evidence.delivery(question.delivery_id))["state"] == "CANCELLED"

@@ -200,7 +200,7 @@ async def test_an_absence_that_is_not_exact_is_proven_by_time_and_gives_one_more
         await act(town, commands.record_absent, await checked(town, delivery_id), Absent(exact=False), LOOKS)
         assert (await evidence.delivery(delivery_id))["state"] == expected
     await unknown(town, delivery_id)
-    for passed in (10, 300, 300, 300):
+    for passed in (10, 300):
         await later(evidence, delivery_id, timedelta(seconds=passed))
         await act(town, commands.record_absent, await checked(town, delivery_id), Absent(exact=False), LOOKS)
     row = await evidence.delivery(delivery_id)
@@ -229,6 +229,36 @@ async def test_looks_that_tell_nothing_end_with_a_person_s_decision(town: Town, 
     assert sum(LOOKS[-1:]) <= rules.DECISION_AFTER.total_seconds()
     assert await evidence.facts(town.id, "delivery.needs_decision", delivery_id) == 1
     assert await jobs_of(evidence, delivery_id) == {}, "nobody looks any more"
+
+
+async def test_whatever_happens_a_person_is_asked_within_a_quarter_of_an_hour(town: Town, evidence: Evidence) -> None:
+    """Every try is unknown, every look finds nothing: sends are repeated, and still it does not take longer."""
+    delivery_id = await scheduled(town)
+    passed = timedelta(0)
+    while True:
+        await unknown(town, delivery_id)
+        while (row := await evidence.delivery(delivery_id))["verification"] == "CHECKING":
+            wait = timedelta(seconds=(await jobs_of(evidence, delivery_id))[VERIFY])
+            await forget_jobs(evidence, delivery_id)
+            await later(evidence, delivery_id, wait)
+            passed += wait
+            await act(town, commands.record_absent, await checked(town, delivery_id), Absent(exact=True), LOOKS)
+        if row["state"] != "SCHEDULED":
+            break
+    assert (row["state"], row["verification"]) == ("UNCONFIRMED", "NEEDS_DECISION")
+    assert row["attempts"] > rules.ATTEMPTS_MAX
+    assert passed <= rules.DECISION_AFTER
+
+
+async def test_a_crash_that_is_found_hours_later_is_still_looked_into_once(town: Town, evidence: Evidence) -> None:
+    delivery_id = await scheduled(town)
+    await begun(town, delivery_id)
+    await later(evidence, delivery_id, timedelta(hours=5))
+    await act(town, commands.begin, delivery_id=delivery_id, check_schedule=LOOKS)
+    assert (await evidence.delivery(delivery_id))["verification"] == "CHECKING"
+    attempt = await checked(town, delivery_id)
+    await act(town, commands.record_found, attempt, sent_as(attempt))
+    assert (await evidence.delivery(delivery_id))["state"] == "PUBLISHED"
 
 
 async def test_a_deletion_seen_on_the_network_makes_it_a_person_s_question(town: Town, evidence: Evidence) -> None:
