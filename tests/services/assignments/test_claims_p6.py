@@ -43,7 +43,7 @@ from tests.support.servers import plain
 
 Urls = Mapping[str, str]
 CONVERSATIONS, PEOPLE, COORDINATORS = 12, 4, 2
-STEPS, WALKS = 40, 6
+STEPS, WALKS = 40, 4
 CLAIMERS = 64
 
 some_person = st.integers(0, PEOPLE - 1)

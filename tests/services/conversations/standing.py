@@ -78,7 +78,7 @@ class Town:
                 size = own.randint(1, batch_max)
                 await self.receive_raw(handle, [fact.raw for fact in facts[place : place + size]])
                 place += size
-                if own.random() < 0.5:
+                if own.random() < 0.3:
                     tries += await self.drain(handle)
 
         halves = []

@@ -23,7 +23,7 @@ Urls = Mapping[str, str]
 Tell = Callable[[str], None]
 
 WHOLE = settings(
-    max_examples=6,
+    max_examples=4,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
