@@ -18,7 +18,8 @@ from services.embedded import CHECKOUT, EmbeddedError, own_wishes
 OFF_BY_DEFAULT = ("peer", "oidc_provider", "browser", "judges", "chaos", "slow")
 PROCESSES = "2"
 # An option that narrows the run: then a second process costs more (3 to 5 s of imports) than it saves.
-NARROWING = ("-n", "-k", "--numprocesses", "--collect-only", "--co", "--lf", "--last-failed", "--pdb")
+DISTRIBUTING = ("-n", "--numprocesses")
+NARROWING = (*DISTRIBUTING, "-k", "--collect-only", "--co", "--lf", "--last-failed", "--pdb")
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": ["--help"]}
 TOOL_SECONDS_MAX = 600
 PROGRAMS = Path(sys.executable).parent  # Where uv installs the tools, beside the interpreter.
@@ -43,7 +44,9 @@ def run_tests(
     if peers and "-m" not in options:
         options += ["-m", " and ".join(f"not {marker}" for marker in OFF_BY_DEFAULT if marker != "peer")]
     if not any(option.startswith(NARROWING) or not option.startswith("-") for option in context.args):
-        options += ["-n", PROCESSES, "--dist", "loadgroup"]  # tests of one installation stay in one process
+        options += ["-n", PROCESSES]
+    if any(option.startswith(DISTRIBUTING) for option in options):
+        options += ["--dist", "loadgroup"]  # tests of one installation stay in one process
     edges.become(*edges.python_module("pytest", *options))
 
 

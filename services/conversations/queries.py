@@ -184,11 +184,15 @@ async def open_segment(snapshot: Snapshot, conversation_id: UUID) -> WaitingSegm
     )
 
 
-async def deliveries_of_replies(snapshot: Snapshot, conversation_id: UUID) -> list[UUID]:
-    """The deliveries of all replies in a conversation."""
-    return await snapshot.scalars(
-        owned(Reply, col(Reply.conversation_id) == conversation_id).with_only_columns(col(Reply.delivery_id))
+async def has_reply_on_its_way(snapshot: Snapshot, conversation_id: UUID) -> bool:
+    """Whether a reply may still appear, or has appeared while this conversation was not told of it yet."""
+    untold = exists().where(
+        same_tenant(Message, Reply), col(Message.id) == col(Reply.message_id), col(Message.published_at).is_(None)
     )
+    ids = await snapshot.scalars(
+        owned(Reply, col(Reply.conversation_id) == conversation_id, untold).with_only_columns(col(Reply.delivery_id))
+    )
+    return await deliveries.any_may_appear(snapshot, ids)
 
 
 async def reply_of_delivery(snapshot: Snapshot, delivery_id: UUID) -> Reply | None:

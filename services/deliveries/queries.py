@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select
 from sqlmodel import col
 
 from services.deliveries.models import Delivery, DeliveryAttempt
-from services.deliveries.rules import UNDECIDED, AttemptOutcome, DeliveryState
+from services.deliveries.rules import MAY_APPEAR, AttemptOutcome, DeliveryState
 from services.kernel.database import Snapshot
 from services.kernel.isolation import owned
 
@@ -63,13 +63,13 @@ async def by_remote_ids(snapshot: Snapshot, account_id: UUID, remote_ids: Iterab
     )
 
 
-async def any_undecided(snapshot: Snapshot, delivery_ids: Iterable[UUID]) -> bool:
-    """Whether one of these may still appear on its network."""
+async def any_may_appear(snapshot: Snapshot, delivery_ids: Iterable[UUID]) -> bool:
+    """Whether one of these is on its network or may still come there."""
     ids = sorted(set(delivery_ids))
     if not ids:
         return False
     found = await snapshot.scalars(
-        owned(Delivery, col(Delivery.id).in_(ids), col(Delivery.state).in_(sorted(UNDECIDED))).limit(1)
+        owned(Delivery, col(Delivery.id).in_(ids), col(Delivery.state).in_(sorted(MAY_APPEAR))).limit(1)
     )
     return bool(found)
 

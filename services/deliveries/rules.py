@@ -78,8 +78,8 @@ TRANSITIONS: Mapping[DeliveryState, frozenset[DeliveryState]] = {
     S.CANCELLED: frozenset(),
 }
 
-UNDECIDED = frozenset({S.SCHEDULED, S.PUBLISHING, S.UNCONFIRMED})
-"""States in which an answer may still appear: no second one is accepted beside it."""
+MAY_APPEAR = frozenset({S.SCHEDULED, S.PUBLISHING, S.UNCONFIRMED, S.PUBLISHED})
+"""States of what is on its network or may still come there."""
 
 
 class TextIsTooLongForNetwork(DomainError):

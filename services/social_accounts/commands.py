@@ -134,6 +134,8 @@ async def receive(uow: UnitOfWork, *, account_id: UUID, events: Sequence[Receive
     uow.actor.require(Permission.BELFRY_WORK)
     if not events:
         return
+    # Webhook and poll bring the same events at once: in one order they wait for each other instead of deadlocking.
+    events = sorted(events, key=lambda event: (event.kind, event.external_id, event.version))
     await uow.write(
         RECEIVE,
         {

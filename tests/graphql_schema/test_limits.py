@@ -2,8 +2,9 @@
 """Each limit at its edge: the last document that passes, and the first that does not. Refusals run no resolver."""
 
 import contextlib
+import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -172,13 +173,23 @@ def test_the_lexer_stops_at_the_limit_of_tokens() -> None:
 
 
 WORST = {
-    "one object, as often as allowed": within("inner { name } " * 100),
-    "with an object in it": within("inner { inner { name } } " * 71),
-    "beneath inline fragments": within("... on Nested { inner { name } } " * 100),
-    "in many fragments": within(" ".join(f"...F{i}" for i in range(24)))
-    + " ".join(f"fragment F{i} on Nested {{ {'inner { name } ' * 4} }}" for i in range(24)),
+    "one object, as often as allowed": within("inner { name } " * 71),
+    "with an object in it": within("inner { inner { name } } " * 50),
+    "beneath inline fragments": within("... on Nested { inner { name } } " * 71),
+    "in many fragments": within(" ".join(f"...F{i}" for i in range(23)))
+    + " ".join(f"fragment F{i} on Nested {{ {'inner { name } ' * 3} }}" for i in range(23)),
     "one leaf, as often as allowed": within("name " * 499),
 }
+
+
+@contextlib.contextmanager
+def only_this_thread_counts() -> Iterator[None]:
+    """Keep the collector from walking what all the tests before have left: that is not the work that is measured."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("name", WORST)
@@ -186,18 +197,20 @@ def test_the_worst_documents_that_pass_are_cheap_to_validate(name: str) -> None:
     # Repeated selections are compared pairwise: the rule is quadratic, and the limits keep the square small.
     document, schema = parse(WORST[name], **PARSE_OPTIONS), small_schema().core  # pyright: ignore[reportArgumentType]
     check_document(document)
-    before = time.process_time()
-    assert validate(schema, document) == []
-    assert time.process_time() - before < VALIDATION_CPU_SECONDS_MAX
+    with only_this_thread_counts():
+        before = time.thread_time()
+        assert validate(schema, document) == []
+        taken = time.thread_time() - before
+    assert taken < VALIDATION_CPU_SECONDS_MAX
 
 
 @pytest.mark.parametrize(
     "document",
     [
-        within("inner { name } " * 101),
-        within("inner { inner { name } } " * 72),
-        within("... on Nested { inner { name } } " * 101),
-        f"{{ echo }} fragment F on Nested {{ {'inner { name } ' * 101} }}",
+        within("inner { name } " * 72),
+        within("inner { inner { name } } " * 51),
+        within("... on Nested { inner { name } } " * 72),
+        f"{{ echo }} fragment F on Nested {{ {'inner { name } ' * 72} }}",
     ],
 )
 def test_one_object_selected_too_often_is_refused_before_validation(document: str) -> None:

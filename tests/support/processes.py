@@ -93,8 +93,9 @@ class Crew:
         assert pid is not None, f"{name} does not run: it {child.ending}\n{child.last_lines()}"
         send_kill(child)
 
-    def is_running(self, name: str) -> bool:
-        return self._children[name].pid is not None
+    def exit_code(self, name: str) -> int | None:
+        """None while it runs."""
+        return self._children[name].exit_code
 
     def logs(self) -> str:
         """Everything that all of them ever wrote."""

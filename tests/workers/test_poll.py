@@ -310,3 +310,8 @@ async def test_what_an_account_is_sealed_with_opens_nowhere_else(stage: Stage) -
 
     await until(noticed, "the poll fails")
     assert "CannotOpen" in stage.crew.logs()
+
+
+async def test_processes_that_are_asked_to_end_do_so(stage: Stage) -> None:
+    stage.crew.stop("all", "relay")
+    assert (stage.crew.exit_code("all"), stage.crew.exit_code("relay")) == (0, 0), stage.crew.logs()[-2_000:]

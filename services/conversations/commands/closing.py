@@ -9,7 +9,6 @@ from services.conversations.commands.holding import free
 from services.conversations.events import ConversationClosed, ConversationReopened, ConversationStateChanged
 from services.conversations.models import Closing, Conversation
 from services.conversations.rules import Outcome, Trigger
-from services.deliveries import queries as deliveries
 from services.kernel.access import Permission
 from services.kernel.database import UnitOfWork
 from services.kernel.errors import Conflict
@@ -22,7 +21,7 @@ async def close(
     uow.actor.require(Permission.CONVERSATION_CLOSE)
     row = await _mine(uow, conversation_id, expected_version)
     text = rules.check_text(text, length_max=rules.CLOSING_TEXT_LENGTH_MAX)
-    if await deliveries.any_undecided(uow, await queries.deliveries_of_replies(uow, row.id)):
+    if await queries.has_reply_on_its_way(uow, row.id):
         raise rules.ReplyInProgress("An answer is still on its way; close the conversation when it has arrived.")
     _move(uow, row, Trigger.PERSON_CLOSES)
     await _end(uow, row, outcome, text)

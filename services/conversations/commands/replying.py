@@ -86,8 +86,8 @@ async def _pass_gate(
 ) -> tuple[WaitingSegment | None, Message]:
     """Check every condition under the lock of the row. Gives the wait that it ends and the message it answers."""
     # Whoever comes too late learns it before anything else is read: the others wait for this lock.
-    undecided = await delivery_queries.any_undecided(uow, await queries.deliveries_of_replies(uow, row.id))
-    rules.check_turn(attempt, hold_of(row), has_undecided_reply=undecided, now=uow.now)
+    on_its_way = await queries.has_reply_on_its_way(uow, row.id)
+    rules.check_turn(attempt, hold_of(row), has_reply_on_its_way=on_its_way, now=uow.now)
     segment = await queries.open_segment(uow, row.id)
     newest = await queries.newest_citizen_message(uow, row.id)
     category = await queries.category(uow, row.category_id) if row.category_id else None
@@ -96,7 +96,7 @@ async def _pass_gate(
         hold=hold_of(row),
         collaborators=await queries.collaborators(uow, row.id),
         newest_citizen_message_id=newest.id if newest else None,
-        has_undecided_reply=undecided,
+        has_reply_on_its_way=on_its_way,
         has_open_segment=segment is not None,
         formal=category.formal if category else False,
     )

@@ -41,7 +41,7 @@ class Standing:
     hold: Hold
     collaborators: frozenset[UUID]
     newest_citizen_message_id: UUID | None
-    has_undecided_reply: bool
+    has_reply_on_its_way: bool
     has_open_segment: bool
     formal: bool
 
@@ -65,7 +65,7 @@ def check_holds(hold: Hold, *, actor_id: UUID | None, fence: int | None, now: da
         raise ClaimIsStale(field=("fence",))
 
 
-def check_turn(attempt: Attempt, hold: Hold, *, has_undecided_reply: bool, now: datetime) -> None:
+def check_turn(attempt: Attempt, hold: Hold, *, has_reply_on_its_way: bool, now: datetime) -> None:
     """The conditions that settle most races, with what is known at once: whose turn it is, and whether one is taken.
 
     A collaborator sends no fence; whether the author is one is looked up later.
@@ -74,13 +74,13 @@ def check_turn(attempt: Attempt, hold: Hold, *, has_undecided_reply: bool, now: 
         raise NotPermitted("Only a person can answer.")
     if attempt.fence is not None:
         check_holds(hold, actor_id=attempt.author_id, fence=attempt.fence, now=now)
-    if has_undecided_reply:
+    if has_reply_on_its_way:
         raise ReplyInProgress
 
 
 def check_reply(attempt: Attempt, standing: Standing, *, now: datetime) -> None:
     """Every condition under which a reply is accepted, in the order in which a person can act on them."""
-    check_turn(attempt, standing.hold, has_undecided_reply=standing.has_undecided_reply, now=now)
+    check_turn(attempt, standing.hold, has_reply_on_its_way=standing.has_reply_on_its_way, now=now)
     if attempt.fence is None and attempt.author_id not in standing.collaborators:
         check_holds(standing.hold, actor_id=attempt.author_id, fence=attempt.fence, now=now)
     if standing.state in (ConversationState.CLOSED, ConversationState.REOPEN_REQUESTED):

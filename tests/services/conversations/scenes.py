@@ -191,11 +191,15 @@ class Held:
         """Have an answer accepted; returns its delivery."""
         return (await act(self.town, self.holder, self.reply(**changes))).delivery_id
 
-    async def publish(self, delivery_id: UUID) -> None:
-        """Have the network accept it, and the conversation told."""
+    async def send(self, delivery_id: UUID) -> None:
+        """Have the network accept it, while the conversation knows nothing of it yet."""
         attempt = await self.begin(delivery_id)
         item = Sent(f"remote-{delivery_id}", "1", None, attempt.sent_at)
         await act(self.town, self.town.actor, lambda uow: deliveries.record_sent(uow, attempt, item))
+
+    async def publish(self, delivery_id: UUID) -> None:
+        """Have the network accept it, and the conversation told."""
+        await self.send(delivery_id)
         await act(self.town, self.town.actor, lambda uow: commands.record_published(uow, delivery_id=delivery_id))
 
     async def begin(self, delivery_id: UUID) -> deliveries.Attempt:

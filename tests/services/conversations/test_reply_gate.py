@@ -115,6 +115,18 @@ async def test_while_an_answer_is_on_its_way_or_unknown_there_is_no_second_one(t
     assert await tried(town, exchange.holder, exchange.reply(text="Once more")) == "ACCEPTED"
 
 
+async def test_an_answer_that_is_published_counts_before_its_conversation_is_told(
+    town: Town, database_urls: Urls
+) -> None:
+    exchange = await held(town)
+    delivery_id = await exchange.answer()
+    await exchange.send(delivery_id)
+    again = exchange.reply(text="And another thing")
+    await refused(town, database_urls, exchange.holder, again, "REPLY_IN_PROGRESS")
+    await act(town, town.actor, lambda uow: commands.record_published(uow, delivery_id=delivery_id))
+    await refused(town, database_urls, exchange.holder, again, "ALREADY_ANSWERED")
+
+
 async def test_what_is_answered_takes_a_follow_up_only(town: Town, database_urls: Urls) -> None:
     exchange = await held(town)
     await exchange.publish(await exchange.answer())

@@ -58,7 +58,7 @@ def test_the_holder_and_a_named_collaborator_may_answer() -> None:
         pytest.param(replace(GOOD, author_id=COLLEAGUE), CALM, "CLAIM_IS_STALE", id="(a) a collaborator with one"),
         pytest.param(GOOD, replace(CALM, hold=replace(HELD, lease_until=NOON)), "CLAIM_IS_STALE", id="(a) lease over"),
         pytest.param(GOOD, replace(CALM, hold=Hold(None, None, 4)), "CLAIM_IS_STALE", id="(a) nobody holds it"),
-        pytest.param(GOOD, replace(CALM, has_undecided_reply=True), "REPLY_IN_PROGRESS", id="(b) one on its way"),
+        pytest.param(GOOD, replace(CALM, has_reply_on_its_way=True), "REPLY_IN_PROGRESS", id="(b) one on its way"),
         pytest.param(GOOD, replace(CALM, has_open_segment=False), "ALREADY_ANSWERED", id="(b) answered"),
         pytest.param(
             GOOD, replace(CALM, newest_citizen_message_id=NEWER), "CITIZEN_WROTE_MEANWHILE", id="(c) a newer message"
@@ -75,7 +75,7 @@ def test_each_condition_has_its_own_refusal(attempt: Attempt, standing: Standing
 def test_a_follow_up_adds_to_what_is_answered_but_not_to_what_is_on_its_way() -> None:
     follow_up = replace(GOOD, follow_up=True)
     assert code_of(follow_up, replace(CALM, has_open_segment=False)) is None
-    assert code_of(follow_up, replace(CALM, has_undecided_reply=True)) == "REPLY_IN_PROGRESS"
+    assert code_of(follow_up, replace(CALM, has_reply_on_its_way=True)) == "REPLY_IN_PROGRESS"
 
 
 def test_a_formal_matter_takes_a_referral_and_an_acknowledgement_only() -> None:

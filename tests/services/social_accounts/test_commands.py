@@ -220,6 +220,12 @@ async def test_the_same_event_from_many_connections_at_once_is_kept_once(town: T
     assert await sql(database_urls, counted, town.organization.id) == [(20,)]
 
 
+async def test_webhook_and_poll_with_the_same_events_in_opposite_order_wait_for_each_other(town: Town) -> None:
+    for turn in range(12):
+        told = events(*(f"{turn}-{number}" for number in range(300)))
+        await asyncio.gather(town.receive_raw(FORM, told), town.receive_raw(FORM, told[::-1]))
+
+
 async def test_a_cursor_is_saved_with_what_it_gave_or_not_at_all(town: Town) -> None:
     account_id = town.accounts[FORM]
 
