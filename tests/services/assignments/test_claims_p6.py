@@ -90,6 +90,9 @@ class ClaimWalk(RuleBasedStateMachine):
         self.actors: list[Actor] = run(people(town, PEOPLE - COORDINATORS, Role.OPERATOR))
         self.actors += run(people(town, COORDINATORS, Role.COORDINATOR))
         self.cards = [Card() for _ in self.questions]
+        self.claim(0, 0)  # a walk may draw few kinds of acts: a refused claim and a refused write are in each
+        self.claim(1, 0)
+        assert self.code(1, commands.heartbeat, 0, fence=1) == "CLAIM_IS_STALE"
 
     def code(self, who: int, command: Callable[..., Any], question: int, **given: Any) -> str:
         """OK or the code of the refusal."""
