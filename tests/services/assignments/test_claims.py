@@ -62,12 +62,12 @@ def claiming(conversation_id: UUID) -> Act:
 
 
 def beating(exchange: Held, **changes: Any) -> Act:
-    given = {"conversation_id": exchange.id, "fence": exchange.fence, **changes}
+    given: dict[str, Any] = {"conversation_id": exchange.id, "fence": exchange.fence, **changes}
     return lambda uow: commands.heartbeat(uow, **given)
 
 
 def releasing(exchange: Held, **changes: Any) -> Act:
-    given = {"conversation_id": exchange.id, "fence": exchange.fence, **changes}
+    given: dict[str, Any] = {"conversation_id": exchange.id, "fence": exchange.fence, **changes}
     return lambda uow: commands.release(uow, **given)
 
 

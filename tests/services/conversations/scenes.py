@@ -64,8 +64,8 @@ async def ask(town: Town, *texts: str, handle: str = FORM, at: datetime = START)
     async with town.database.snapshot(town.actor) as snapshot:
         ids = [each.external_id for each in events]
         rows = await snapshot.scalars(owned(Message, col(Message.external_id).in_(ids)))
-    found = {row.external_id: row.conversation_id for row in rows}
-    return [found[each.external_id] for each in events if found[each.external_id] is not None]
+    found = {row.external_id: row.conversation_id for row in rows if row.conversation_id is not None}
+    return [found[each.external_id] for each in events if each.external_id in found]
 
 
 async def people(town: Town, count: int, role: Role, department: str | None = None) -> list[Actor]:

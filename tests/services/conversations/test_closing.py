@@ -52,13 +52,14 @@ def runtime(settings: Settings, database: Database) -> Runtime:
 
 async def closing(exchange: Held, **changes: Any) -> Act:
     version = (await exchange.row()).version
-    given = {"conversation_id": exchange.id, "outcome": Outcome.RESOLVED, "text": "Done.", "expected_version": version}
+    given: dict[str, Any] = {"conversation_id": exchange.id, "outcome": Outcome.RESOLVED, "text": "Done."}
+    given["expected_version"] = version
     return lambda uow: commands.close(uow, **{**given, **changes})
 
 
 async def reopening(exchange: Held, **changes: Any) -> Act:
     version = (await exchange.row()).version
-    given = {"conversation_id": exchange.id, "text": "Not done after all.", "expected_version": version}
+    given: dict[str, Any] = {"conversation_id": exchange.id, "text": "Not done after all.", "expected_version": version}
     return lambda uow: commands.reopen(uow, **{**given, **changes})
 
 

@@ -172,7 +172,7 @@ class Table:
             self.tenant, category, f"topic {number}", case.confidential,
         )  # fmt: skip
         departments = self.town.organization.departments
-        for code in {*case.viewers, case.responsible} - {None}:
+        for code in {*case.viewers, *filter(None, [case.responsible])}:
             await self.admin.execute(
                 "insert into belfry.category_department (tenant_id, category_id, department_id, is_responsible,"
                 " can_view) values ($1, $2, $3, $4, $5)",

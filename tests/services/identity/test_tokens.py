@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -18,9 +19,14 @@ from tests.support.organizations import TestOrganization
 Urls = Mapping[str, str]
 
 
-async def issue(database: Database, organization: TestOrganization, **changes) -> str:
-    given = {"is_local": True, "slug": organization.slug, "role": Role.OPERATOR, "department_code": None}
-    return await commands.issue_local_token(database, **{**given, **changes})
+async def issue(database: Database, organization: TestOrganization, **changes: Any) -> str:
+    given: dict[str, Any] = {
+        "is_local": True,
+        "slug": organization.slug,
+        "role": Role.OPERATOR,
+        "department_code": None,
+    }
+    return await commands.issue_local_token(database, **{**given, "department_code": None, **changes})
 
 
 async def code_of(database: Database, token: str) -> str:

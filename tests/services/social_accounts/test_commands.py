@@ -38,7 +38,7 @@ def vault(settings: Settings) -> Vault:
 
 
 def registering(town: Town, **changes: Any) -> Act:
-    given = {"network": Network.MASTODON, "handle": "roads@town.example", "purpose": Purpose.NEWS,
+    given: dict[str, Any] = {"network": Network.MASTODON, "handle": "roads@town.example", "purpose": Purpose.NEWS,
              "department_id": town.organization.departments["ROADS"]}  # fmt: skip
     return lambda uow: commands.register(uow, **{**given, **changes})
 

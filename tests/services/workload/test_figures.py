@@ -17,7 +17,7 @@ import asyncpg
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import RowMapping, select
 
 from services.kernel import identifiers
 from services.kernel.access import Actor
@@ -98,7 +98,7 @@ def response_time(books: Books, asked: Asked, as_of: datetime) -> dict[str, Any]
 def outbound_mix(books: Books, asked: Asked) -> dict[str, Any]:
     """The figure by the rules: of several replies in one conversation and wait the first counts."""
     seen: set[tuple[UUID, datetime | None]] = set()
-    counts = dict.fromkeys(("STARTER", "RESHARE", "REPLY", "PROACTIVE"), 0)
+    counts: dict[str, int] = dict.fromkeys(("STARTER", "RESHARE", "REPLY", "PROACTIVE"), 0)
     for item in sorted(books.items, key=lambda each: (each.at, each.id)):
         if item.kind == "REPLY" and item.place is not None:
             begun = [w.opened_at for w in books.waits if w.place == item.place and w.opened_at <= item.at]
@@ -126,13 +126,13 @@ def outbound_mix(books: Books, asked: Asked) -> dict[str, Any]:
     return {"n": mix.total, "denominator": mix.total, **hidden}
 
 
-async def figure(database: Database, actor: Actor, which: Any, **given: Any) -> list[Mapping[str, Any]]:
+async def figure(database: Database, actor: Actor, which: Any, **given: Any) -> list[RowMapping]:
     values = {f"argument_{name}": given.get(name) for name in ARGUMENTS}
     async with database.snapshot(actor) as snapshot:
         return [row._mapping for row in await snapshot.rows(select(which), **values)]
 
 
-def chosen(row: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+def chosen(row: RowMapping, wanted: Mapping[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in wanted}
 
 
@@ -284,7 +284,7 @@ async def test_the_worked_examples_of_the_specification(database: Database, both
 async def test_those_still_waiting_count_in_the_median(database: Database, both_books: list[Books]) -> None:
     [books, _] = both_books
     await books.write(Random(1), 0)
-    now: datetime = await books.admin.fetchval("select now()")
+    [(now,)] = await books.admin.fetch("select now()")
     long_ago = now - timedelta(days=2)
     waits = [(long_ago, long_ago + timedelta(hours=hours), "ANSWERED") for hours in (1, 3, 5)]
     waits += [(now - timedelta(hours=hours), None, None) for hours in (4, 10)]
