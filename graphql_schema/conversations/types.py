@@ -243,7 +243,9 @@ class Message(Node):
     outbound_kind: OutboundKind | None = column(M.outbound_kind, "How something sent is counted; null for the rest.")
     occurred_at: datetime = column(M.occurred_at, "When it was written, by the network's clock.")
     published_at: datetime | None = column(M.published_at, "When something sent was on the network.")
-    edited_at: datetime | None = column(M.edited_at, "When its author last changed it.")
+    edited_at: datetime | None = column(
+        M.edited_at, "When its author was seen to have changed its words, to those shown."
+    )
     deleted_at: datetime | None = column(M.deleted_at, "When its author deleted it.")
     permalink: Url | None = column(typed(Url, M.permalink), "Where it can be seen on its network.")
     delivery: Delivery | None = to_one(M.delivery_id, "How something sent by Belfry gets there.")

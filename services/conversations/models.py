@@ -232,7 +232,8 @@ class WaitingSegment(TenantOwned, table=True):
 class Message(Versioned, table=True):
     """One message, received or sent. An own post that nobody asked for has no conversation.
 
-    `text_at` is the instant of the words shown, so that an edit that arrives before its original still wins.
+    `text_at` is the instant of the words shown, so that an edit that arrives before its original still wins;
+    `first_text_at` and `first_version_tag` are those of the earliest version seen, so that it shows as an edit.
     """
 
     __tablename__ = "message"
@@ -244,7 +245,7 @@ class Message(Versioned, table=True):
         Index("ix_message_orphan", "tenant_id", "parent_external_id",
               postgresql_where=text("conversation_id is null and parent_external_id is not null")),
     )  # fmt: skip
-    __not_personal__: ClassVar = frozenset({"server_host", "language", "version_tag"})
+    __not_personal__: ClassVar = frozenset({"server_host", "language", "version_tag", "first_version_tag"})
 
     conversation_id: UUID | None = tenant_reference("conversation", default=None)
     social_account_id: UUID = tenant_reference("social_account")
@@ -266,6 +267,8 @@ class Message(Versioned, table=True):
     language: str | None = None
     text: str = personal(DataClass.CITIZEN_CONTENT)
     text_at: datetime = instant()
+    first_text_at: datetime | None = instant(default=None)
+    first_version_tag: str | None = None
     occurred_at: datetime = instant()
     published_at: datetime | None = instant(default=None)
     edited_at: datetime | None = instant(default=None)

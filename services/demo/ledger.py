@@ -4,6 +4,8 @@
 from collections import defaultdict
 from typing import Any
 
+from sqlalchemy import inspect
+
 from services.assignments.models import Claim
 from services.conversations.models import (
     Closing,
@@ -38,6 +40,12 @@ PARENTS_FIRST: tuple[type[TenantRow], ...] = (
 Row = dict[str, Any]
 
 
+MAY_BE_NULL: dict[type[TenantRow], tuple[str, ...]] = {
+    model: tuple(column.name for column in inspect(model).columns if column.nullable and column.computed is None)
+    for model in PARENTS_FIRST
+}
+
+
 class Ledger:
     """Rows that wait to be written. All rows of one table have the same columns."""
 
@@ -45,7 +53,9 @@ class Ledger:
         self.rows: dict[type[TenantRow], list[Row]] = defaultdict(list)
 
     def add(self, model: type[TenantRow], row: Row) -> Row:
-        """Take a row; it may still be changed until everything is written."""
+        """Take a row; it may still be changed until everything is written. What it leaves out is null."""
+        for name in MAY_BE_NULL[model]:
+            row.setdefault(name, None)
         self.rows[model].append(row)
         return row
 

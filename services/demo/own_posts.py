@@ -146,17 +146,9 @@ class OwnPosts:
         parent: str | None,
         counts: Mapping[str, Any],
     ) -> None:
-        unknown = dict.fromkeys(
-            (
-                *("conversation_id", "reply_target", "contact_id", "author_id", "intent", "edited_at", "deleted_at"),
-                *("purpose", "delivery_id"),
-                *("like_count", "repost_count", "reply_count", "quote_count", "counted_at"),
-            )
-        )
         self.ledger.add(
             Message,
             {
-                **unknown,
                 "tenant_id": self.ground.tenant_id,
                 "id": identifiers.new(),
                 "created_at": at,

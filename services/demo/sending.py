@@ -98,23 +98,7 @@ def reply_message(place: Place, step: Replied, author_id: UUID, delivery: Row, a
 
 
 def message_row(place: Place, at: datetime, **columns: Any) -> Row:
-    """A message of ours in this conversation, unless `columns` say otherwise; every column of the table is there."""
-    unknown = dict.fromkeys(
-        (
-            *("external_id", "version_tag", "root_external_id", "parent_external_id", "reply_target", "contact_id"),
-            *(
-                "author_id",
-                "intent",
-                "published_at",
-                "edited_at",
-                "deleted_at",
-                "permalink",
-                "outbound_kind",
-                "purpose",
-            ),
-            *("delivery_id", "like_count", "repost_count", "reply_count", "quote_count", "counted_at"),
-        )
-    )
+    """A message of ours in this conversation, unless `columns` say otherwise."""
     return {
         **place.part(at),
         "version": 1,
@@ -126,7 +110,6 @@ def message_row(place: Place, at: datetime, **columns: Any) -> Row:
         "language": place.plan.locale,
         "text_at": at,
         "occurred_at": at,
-        **unknown,
         **columns,
     }
 

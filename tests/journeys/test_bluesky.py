@@ -65,9 +65,10 @@ async def test_an_edit_upstream_changes_the_words_and_a_delete_takes_them_away(
     asked = network.fake.network.post("jo", first, mention=town)
     conversation = await arrives(coordinator, first)
     network.fake.network.edit(asked, second)
-    await wait_for(
+    edited = await wait_for(
         coordinator, conversation["id"], lambda found: found["messages"]["nodes"][0]["text"].endswith(second)
     )
+    assert edited["messages"]["nodes"][0]["editedAt"]
     network.fake.network.delete(network.fake.network.records("jo")[asked.rkey])
     gone = await wait_for(coordinator, conversation["id"], lambda found: found["messages"]["nodes"][0]["deletedAt"])
     assert gone["messages"]["nodes"][0]["text"] == ""

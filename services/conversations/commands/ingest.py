@@ -7,6 +7,7 @@ Everything is found under locks in one order (contacts, conversations, messages)
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -231,6 +232,8 @@ def _facts(item: Item) -> dict[str, Any]:
         "text_at": item.text_at,
         "occurred_at": item.occurred_at,
         "permalink": item.permalink,
+        "first_text_at": item.first[0] if item.first else None,
+        "first_version_tag": item.first[1] if item.first else None,
         "edited_at": item.edited_at,
         "deleted_at": item.deleted_at,
     }
@@ -310,9 +313,15 @@ def _known(row: Message, batch: Batch) -> Item:
         language=row.language,
         permalink=row.permalink,
         reply_target=row.reply_target,
-        edited_at=row.edited_at,
+        first=_first(row),
         deleted_at=row.deleted_at,
     )
+
+
+def _first(row: Message) -> tuple[datetime, str] | None:
+    if row.first_text_at is None or row.first_version_tag is None:
+        return None
+    return row.first_text_at, row.first_version_tag
 
 
 def _private(channel: ChannelKind) -> ChannelKind:

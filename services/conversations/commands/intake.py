@@ -2,13 +2,14 @@
 """From raw events to items: parse what waits, leave out what we sent ourselves, and hand the rest to `ingest`."""
 
 from collections.abc import Container, Iterable, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from services.conversations.commands.adopting import check_adoptions
 from services.conversations.commands.ingest import Batch, take_in
 from services.conversations.rules import ChannelKind
-from services.conversations.rules.items import Item, Writer, merged
+from services.conversations.rules.items import UNSEEN, Item, Writer, merged
 from services.deliveries import commands as delivery_commands
 from services.deliveries import queries as deliveries
 from services.deliveries.rules import DeliveryState
@@ -95,6 +96,12 @@ def _ids(facts: Iterable[Inbound]) -> list[str]:
     return [fact.remote_id for fact in facts]
 
 
+def _first(fact: Inbound) -> tuple[datetime, str] | None:
+    if fact.kind is InboundKind.DELETE:
+        return None
+    return UNSEEN if fact.kind is InboundKind.EDIT else (fact.text_at, fact.version)
+
+
 def _item(fact: Inbound, own: Container[str]) -> Item:
     author = fact.author
     writer = (
@@ -117,6 +124,6 @@ def _item(fact: Inbound, own: Container[str]) -> Item:
         language=fact.languages[0] if fact.languages else None,
         permalink=fact.permalink,
         reply_target=fact.reply_target.to_json() if fact.reply_target else None,
-        edited_at=fact.text_at if fact.kind is InboundKind.EDIT else None,
+        first=_first(fact),
         deleted_at=fact.text_at if fact.kind is InboundKind.DELETE else None,
     )

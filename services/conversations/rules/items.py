@@ -4,6 +4,7 @@
 Each part of an item is the greatest, or the least, of what the facts say about it, in an order that never looks at
 another part; that makes the merge commutative, associative and idempotent. The words with the latest `text_at` win; a
 deletion wins over all words; what only the creation tells (author, thread, instant) comes from the earliest creation.
+The earliest version is kept beside the latest, so that an edit shows however it was learned.
 """
 
 from collections.abc import Iterable
@@ -13,7 +14,9 @@ from typing import Any
 
 from services.conversations.rules.words import ChannelKind
 
-BEFORE_EVERYTHING = datetime.min.replace(tzinfo=UTC)
+BEFORE_EVERYTHING = datetime(1900, 1, 1, tzinfo=UTC)
+UNSEEN = (BEFORE_EVERYTHING, "")
+"""The first version of an item of which only a later one was shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,11 @@ class Writer:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What is known of one remote item. `writer` is None while only an edit or a deletion has come in."""
+    """What is known of one remote item. `writer` is None while only a deletion has come in.
+
+    `first` is the earliest version that was seen, as (instant, version); `UNSEEN` when the network says that there was
+    one before all that it showed us.
+    """
 
     external_id: str
     server_host: str
@@ -47,13 +54,20 @@ class Item:
     language: str | None = None
     permalink: str | None = None
     reply_target: dict[str, Any] | None = None
-    edited_at: datetime | None = None
+    first: tuple[datetime, str] | None = None
     deleted_at: datetime | None = None
 
     @property
     def is_created(self) -> bool:
         """Whether its creation has come in; until then it is a placeholder that nobody sees."""
         return self.writer is not None
+
+    @property
+    def edited_at(self) -> datetime | None:
+        """When the words shown were first seen in place of others; None for the first words, and for none."""
+        if self.first is None or self.deleted_at is not None:
+            return None
+        return self.text_at if self.first == UNSEEN or self.first[1] != self.version else None
 
 
 def merge(one: Item, other: Item) -> Item:
@@ -77,7 +91,7 @@ def merge(one: Item, other: Item) -> Item:
         parent_is_own=one.parent_is_own or other.parent_is_own,
         writer=max((each for each in (one.writer, other.writer) if each), key=naming, default=None),
         permalink=min((each for each in (one.permalink, other.permalink) if each), default=None),
-        edited_at=max((each for each in (one.edited_at, other.edited_at) if each), default=None),
+        first=min((each for each in (one.first, other.first) if each), default=None),
         deleted_at=deleted_at,
     )
 

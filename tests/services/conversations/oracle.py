@@ -75,7 +75,9 @@ def words_of(facts: list[Fact]) -> tuple[str, str, datetime | None, datetime | N
     """(text, version, deleted at, edited at): the words seen last, none when it was deleted."""
     last = max(facts, key=lambda fact: fact.observed)
     deleted = min((fact.observed for fact in facts if fact.kind == "DELETE"), default=None)
-    edited = max((fact.observed for fact in facts if fact.kind == "EDIT"), default=None)
+    first = min(facts, key=lambda fact: (fact.kind == "DELETE", fact.observed))
+    changed = any(fact.kind == "EDIT" for fact in facts) or first.version.tag != last.version.tag
+    edited = last.observed if changed and deleted is None else None
     return "" if deleted else last.version.text, last.version.tag, deleted, edited
 
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.conversations.rules import ChannelKind
-from services.conversations.rules.items import Item, Writer, merge, merged
+from services.conversations.rules.items import UNSEEN, Item, Writer, merge, merged
 
 NOON = datetime(2026, 10, 5, 12, tzinfo=UTC)
 RANDOM = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -47,7 +47,7 @@ def creation(chance: Random) -> Item:
         language=chance.choice(["nl", "fr", None]),
         permalink=chance.choice(["https://example.org/1", None]),
         reply_target=chance.choice([{"root": ["r", tag], "parent": ["p", tag]}, None]),
-        edited_at=chance.choice([*SOON, None]),
+        first=chance.choice([UNSEEN, *((at, tag) for at in SOON for tag in ("v1", "v2"))]),
     )
 
 
@@ -114,7 +114,7 @@ def test_the_latest_words_win_and_a_deletion_wins_over_all_words(told: list[Item
     assert result.text == ("" if gone else newest_words(told).text)
     assert result.deleted_at == min(gone, default=None)
     assert (result.text_at, result.version) == max((each.text_at, each.version) for each in told)
-    assert result.edited_at == max((each.edited_at for each in told if each.edited_at), default=None)
+    assert result.first == min((each.first for each in told if each.first), default=None)
 
 
 @RANDOM
@@ -153,8 +153,12 @@ def test_a_batch_holds_every_item_once_in_a_stable_order(told: list[Item], other
 
 def test_an_edit_that_arrives_first_keeps_its_words() -> None:
     ada = Writer("did:plc:ada", "ada.test", seen_at=NOON)
-    original = Item(POST, "", NOON, "the lmap is broken", NOON, version="v1", writer=ada)
+    original = Item(POST, "", NOON, "the lmap is broken", NOON, version="v1", writer=ada, first=(NOON, "v1"))
     later = NOON + timedelta(minutes=5)
-    edit = Item(POST, "", later, "the lamp is broken", NOON, version="v2", writer=ada, edited_at=later)
+    edit = Item(POST, "", later, "the lamp is broken", NOON, version="v2", writer=ada, first=(later, "v2"))
     for told in ([original, edit], [edit, original], [edit, original, original, edit]):
-        assert reduce(merge, told).text == "the lamp is broken"
+        result = reduce(merge, told)
+        assert (result.text, result.edited_at) == ("the lamp is broken", later)
+    assert (original.edited_at, edit.edited_at) == (None, None)
+    assert replace(edit, first=UNSEEN).edited_at == later
+    assert merge(edit, Item(POST, "", later, "", NOON, deleted_at=later)).edited_at is None

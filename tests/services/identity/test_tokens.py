@@ -26,7 +26,7 @@ async def issue(database: Database, organization: TestOrganization, **changes: A
         "role": Role.OPERATOR,
         "department_code": None,
     }
-    return await commands.issue_local_token(database, **{**given, "department_code": None, **changes})
+    return await commands.issue_local_token(database, **given)
 
 
 async def code_of(database: Database, token: str) -> str:
