@@ -10,7 +10,7 @@ import contextlib
 import logging
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import Any
 
 import structlog
@@ -103,19 +103,20 @@ def main() -> int:
         sys.stderr.write(f"Cannot listen on {HOST}:{settings.port}: {error.strerror}.\n")
         return 1
     with listener:
-        uvicorn.Server(server_config(create_app(settings))).run(sockets=[listener])
+        uvicorn.Server(server_config(create_app(settings), settings.trusted_proxies)).run(sockets=[listener])
     return 0
 
 
-def server_config(application: Starlette) -> uvicorn.Config:
-    """Uvicorn's settings that are part of the API's limits."""
+def server_config(application: Starlette, trusted_proxies: Collection[str] = ()) -> uvicorn.Config:
+    """Uvicorn's settings that are part of the API's limits. Only these proxies are believed whose request it is."""
     return uvicorn.Config(
         application,
         ws_max_size=BODY_BYTES_MAX,
         ws_per_message_deflate=False,
         ws_ping_interval=PING_SECONDS,
         ws_ping_timeout=PING_SECONDS,
-        proxy_headers=False,
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=sorted(trusted_proxies),
         server_header=False,
         access_log=False,
         log_config=None,

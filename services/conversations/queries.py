@@ -24,13 +24,13 @@ from services.conversations.models import (
     Reply,
     WaitingSegment,
 )
-from services.conversations.rules import AuthorKind, ChannelKind, ParticipantKind, Visibility
+from services.conversations.rules import AuthorKind, ChannelKind, Direction, ParticipantKind, Visibility
 from services.deliveries import queries as deliveries
 from services.kernel.access import Permission
 from services.kernel.database import Snapshot
 from services.kernel.errors import NotPermitted
 from services.kernel.isolation import ACTOR, owned, same_tenant
-from services.social_accounts.rules import OutboundKind
+from services.social_accounts.rules import Network, OutboundKind
 from services.tenancy.queries import TENANT_WIDE
 
 PRIVATE_TEXTS_MAX = 200
@@ -225,13 +225,33 @@ async def private_texts(snapshot: Snapshot, contact_id: UUID) -> list[str]:
     )
 
 
-async def conversation_of_submission(snapshot: Snapshot, submission_id: UUID) -> Conversation | None:
-    """The newest conversation that a form submission began, for its status page."""
+async def conversation_of_form(snapshot: Snapshot, thread: str) -> Conversation | None:
+    """The newest conversation of a thread of the contact form, for its status page."""
     return await snapshot.one_or_none(
-        owned(Conversation, col(Conversation.thread_key) == str(submission_id))
-        .order_by(col(Conversation.episode).desc())
-        .limit(1)
+        owned(Conversation, *_of_form(thread)).order_by(col(Conversation.episode).desc()).limit(1)
     )
+
+
+async def messages_of_form(snapshot: Snapshot, thread: str, *, limit: int) -> list[Message]:
+    """What the citizen wrote and what was published to them, over all conversations of the thread; oldest first."""
+    conversations = owned(Conversation, *_of_form(thread)).with_only_columns(col(Conversation.id))
+    rows = await snapshot.scalars(
+        owned(
+            Message,
+            col(Message.conversation_id).in_(conversations),
+            or_(
+                and_(col(Message.direction) == Direction.INBOUND, col(Message.author_kind) == AuthorKind.CITIZEN),
+                and_(col(Message.direction) == Direction.OUTBOUND, col(Message.published_at).is_not(None)),
+            ),
+        )
+        .order_by(col(Message.occurred_at).desc(), col(Message.id).desc())
+        .limit(limit)
+    )
+    return rows[::-1]
+
+
+def _of_form(thread: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return col(Conversation.network) == Network.WEBFORM, col(Conversation.thread_key) == thread
 
 
 async def held_count(snapshot: Snapshot, membership_id: UUID) -> int:

@@ -6,6 +6,7 @@ import binascii
 import re
 from enum import StrEnum
 from functools import cached_property
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -54,13 +55,23 @@ class Settings(BaseSettings):
     allowed_origins: Annotated[frozenset[str], NoDecode] = Field(
         default=frozenset(), description="Origins whose pages may open a socket or send the session cookie."
     )
+    trusted_proxies: Annotated[frozenset[str], NoDecode] = Field(
+        default=frozenset(), description="Addresses or networks of proxies whose X-Forwarded-For is believed."
+    )
     introspection: bool = True
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
-    @field_validator("outbound_allow", "allowed_origins", mode="before")
+    @field_validator("outbound_allow", "allowed_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return frozenset(filter(None, (part.strip() for part in value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: frozenset[str]) -> frozenset[str]:
+        for entry in value:
+            ip_network(entry)  # a name or "*" would believe whoever asks
+        return value
 
     @field_validator("verify_seconds", mode="before")
     @classmethod

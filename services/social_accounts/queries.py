@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Select, Text, Uuid, any_, cast, func, or_, select
+from sqlalchemy import Select, Text, Uuid, and_, any_, cast, func, or_, select
 from sqlmodel import col
 
 from services.kernel.access import Permission
@@ -15,7 +15,8 @@ from services.kernel.isolation import ACTOR, owned
 from services.kernel.serialization import from_json
 from services.social_accounts.models import AccountCredential, IngestCursor, RawEvent, SocialAccount
 from services.social_accounts.networks.interface import Account, KnownItem
-from services.social_accounts.rules import Connection, Network, Purpose, RawEventState
+from services.social_accounts.networks.webform import AFTER_FOLLOW_UPS, FOLLOW_UP_MARK, SUBMISSION_KIND
+from services.social_accounts.rules import Connection, Lifecycle, Network, Purpose, RawEventState
 
 KNOWN_FOR = timedelta(days=14)
 """How long items are looked at again for edits and deletions."""
@@ -48,10 +49,34 @@ async def form_account(snapshot: Snapshot) -> SocialAccount | None:
             SocialAccount,
             col(SocialAccount.network) == Network.WEBFORM,
             col(SocialAccount.connection) == Connection.CONNECTED,
+            col(SocialAccount.lifecycle) == Lifecycle.ACTIVE,
         )
         .order_by(col(SocialAccount.created_at))
         .limit(1)
     )
+
+
+async def submissions(snapshot: Snapshot, thread: str, *, limit: int) -> list[RawEvent]:
+    """The raw event that began a thread of the contact form and its newest follow-ups; oldest first."""
+    forms = owned(SocialAccount, col(SocialAccount.network) == Network.WEBFORM)
+    began = col(RawEvent.external_id) == thread
+    rows = await snapshot.scalars(
+        owned(
+            RawEvent,
+            col(RawEvent.social_account_id).in_(forms.with_only_columns(col(SocialAccount.id))),
+            col(RawEvent.kind) == SUBMISSION_KIND,
+            or_(
+                began,
+                and_(
+                    col(RawEvent.external_id) > f"{thread}{FOLLOW_UP_MARK}",
+                    col(RawEvent.external_id) < f"{thread}{AFTER_FOLLOW_UPS}",
+                ),
+            ),
+        )
+        .order_by(began.desc(), col(RawEvent.occurred_at).desc(), col(RawEvent.id).desc())
+        .limit(limit + 1)
+    )
+    return [*rows[:1], *rows[:0:-1]]
 
 
 async def is_registered(snapshot: Snapshot, network: Network, handle: str) -> bool:

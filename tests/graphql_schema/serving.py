@@ -113,7 +113,7 @@ async def served(settings: Settings, schema: ApiSchema | None = None) -> AsyncIt
     """Serve until the block ends."""
     listener = socket.socket()
     listener.bind((HOST, 0))
-    server = EmbeddedServer(server_config(create_app(settings, schema=schema)))
+    server = EmbeddedServer(server_config(create_app(settings, schema=schema), settings.trusted_proxies))
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         async with asyncio.timeout(STARTED_WITHIN_SECONDS):

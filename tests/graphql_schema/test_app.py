@@ -20,6 +20,7 @@ from graphql_schema.schema import ApiSchema
 from services.kernel.settings import Settings
 from tests.graphql_schema.serving import Served, served
 from tests.graphql_schema.small_schema import small_schema
+from tests.support.organizations import TestOrganization
 from tests.support.servers import KEY, make_settings
 
 WORKER_KEY = "belfry:health:test"
@@ -189,3 +190,17 @@ async def test_the_process_serves_logs_json_and_ends_when_it_is_told_to(
     lines = [orjson.loads(line) for line in error.splitlines()]
     assert [each["route"] for each in lines if each["event"] == "answered"] == ["/healthz", "/graphql"]
     assert token not in error.decode()
+
+
+@pytest.mark.parametrize("trusted", [frozenset[str](), frozenset({"127.0.0.0/8"})])
+async def test_only_a_trusted_proxy_says_who_is_counted(
+    edge_settings: Settings, home: TestOrganization, trusted: frozenset[str]
+) -> None:
+    async with served(edge_settings.model_copy(update={"trusted_proxies": trusted}), schema=small_schema()) as api:
+        answers = [
+            await api.client.post(
+                f"/contact/{home.slug}", json={"text": ""}, headers={"X-Forwarded-For": f"192.0.2.{n}"}
+            )
+            for n in range(61)
+        ]
+    assert answers[-1].status_code == (400 if trusted else 429)

@@ -14,38 +14,32 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import col
 
-from services.conversations import rules
-from services.conversations.models import Conversation, Message
+from services.conversations import queries, rules
+from services.conversations.models import Message
 from services.conversations.routes.fields import Question
 from services.conversations.routes.refusals import Refusal, Refused
 from services.conversations.routes.standing import Entry, Standing, standing
-from services.conversations.rules import AuthorKind, Direction
+from services.conversations.rules import Direction
 from services.identity import commands as identity_commands
 from services.identity import queries as identity
 from services.kernel import identifiers
 from services.kernel.access import Actor
 from services.kernel.database import Snapshot
 from services.kernel.encryption import digest
-from services.kernel.isolation import ACTOR, owned
 from services.kernel.runtime import Runtime
 from services.kernel.serialization import from_json, to_json
 from services.social_accounts import commands as social_accounts
 from services.social_accounts import queries as accounts
 from services.social_accounts.networks.interface import RawEvent as Received
-from services.social_accounts.networks.webform import SUBMISSION_KIND, SUBMISSION_VERSION
-from services.social_accounts.rules import Lifecycle, Network, RawEventState
+from services.social_accounts.networks.webform import FOLLOW_UP_MARK, SUBMISSION_KIND, SUBMISSION_VERSION
+from services.social_accounts.rules import RawEventState
 from services.tenancy import queries as tenancy
 from services.tenancy.rules import OrganizationState
 
 ENTRIES_MAX = 200
 """How many messages of a thread a page shows: the newest."""
-
-FOLLOW_UP_MARK, AFTER_FOLLOW_UPS = ".", "/"
-"""A follow-up's id is the thread's, the mark, and its own; so all of them lie before the letter after the mark."""
 
 TOKEN_BYTES = 32
 
@@ -142,7 +136,7 @@ async def _form(snapshot: Snapshot, slug: str) -> Form:
     if organization.state is not OrganizationState.ACTIVE:
         raise Refused(Refusal.NOT_FOUND)
     account = await accounts.form_account(snapshot)
-    is_open = account is not None and account.lifecycle is Lifecycle.ACTIVE
+    is_open = account is not None
     return Form(
         organization_id=organization.id,
         slug=slug,
@@ -172,7 +166,9 @@ async def _receive(
         event = Received(str(account_id), SUBMISSION_KIND, external_id, SUBMISSION_VERSION, uow.now, body)
         await social_accounts.receive(uow, account_id=account_id, events=[event])
         if keyed:
-            stored = {each.external_id: each.body for each in await _submissions(uow, external_id)}
+            stored = {
+                each.external_id: each.body for each in await accounts.submissions(uow, external_id, limit=ENTRIES_MAX)
+            }
             if stored.get(external_id) != body:
                 raise Refused(Refusal.KEY_REUSED)
 
@@ -208,9 +204,9 @@ def _derived_token(runtime: Runtime, form: Form, submission_id: UUID, question: 
 
 async def _thread(snapshot: Snapshot, submission_id: UUID) -> Thread:
     thread = str(submission_id)
-    received = await _submissions(snapshot, thread)
-    conversation = await _conversation(snapshot, thread)
-    messages = await _messages(snapshot, thread)
+    received = await accounts.submissions(snapshot, thread, limit=ENTRIES_MAX)
+    conversation = await queries.conversation_of_form(snapshot, thread)
+    messages = await queries.messages_of_form(snapshot, thread, limit=ENTRIES_MAX)
     first = next((each for each in received if each.external_id == thread), None)
     if first is None and conversation is None:
         raise Refused(Refusal.NOT_FOUND)
@@ -232,57 +228,6 @@ async def _thread(snapshot: Snapshot, submission_id: UUID) -> Thread:
         standing=standing(conversation.state if conversation else None, entries, waiting=bool(waiting)),
         entries=entries,
     )
-
-
-async def _submissions(snapshot: Snapshot, external_id: str) -> list["accounts.RawEvent"]:
-    """A raw event of the form and, when it begins a thread, its newest follow-ups; oldest first."""
-    event, account = accounts.RawEvent, accounts.SocialAccount
-    ours = col(account.tenant_id) == ACTOR.tenant, col(account.network) == Network.WEBFORM
-    rows = await snapshot.scalars(
-        owned(
-            event,
-            col(event.social_account_id).in_(select(col(account.id)).where(*ours)),
-            col(event.kind) == SUBMISSION_KIND,
-            or_(
-                col(event.external_id) == external_id,
-                and_(
-                    col(event.external_id) > f"{external_id}{FOLLOW_UP_MARK}",
-                    col(event.external_id) < f"{external_id}{AFTER_FOLLOW_UPS}",
-                ),
-            ),
-        )
-        .order_by((col(event.external_id) == external_id).desc(), col(event.occurred_at).desc(), col(event.id).desc())
-        .limit(ENTRIES_MAX + 1)
-    )
-    return [*rows[:1], *rows[:0:-1]]
-
-
-async def _conversation(snapshot: Snapshot, thread: str) -> Conversation | None:
-    return await snapshot.one_or_none(
-        owned(Conversation, *_of_thread(thread)).order_by(col(Conversation.episode).desc()).limit(1)
-    )
-
-
-async def _messages(snapshot: Snapshot, thread: str) -> list[Message]:
-    """What the citizen wrote and what was published to them, over all conversations of the thread; oldest first."""
-    conversations = select(col(Conversation.id)).where(col(Conversation.tenant_id) == ACTOR.tenant, *_of_thread(thread))
-    rows = await snapshot.scalars(
-        owned(
-            Message,
-            col(Message.conversation_id).in_(conversations),
-            or_(
-                and_(col(Message.direction) == Direction.INBOUND, col(Message.author_kind) == AuthorKind.CITIZEN),
-                and_(col(Message.direction) == Direction.OUTBOUND, col(Message.published_at).is_not(None)),
-            ),
-        )
-        .order_by(col(Message.occurred_at).desc(), col(Message.id).desc())
-        .limit(ENTRIES_MAX)
-    )
-    return rows[::-1]
-
-
-def _of_thread(thread: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return col(Conversation.network) == Network.WEBFORM, col(Conversation.thread_key) == thread
 
 
 def _entry(message: Message) -> Entry:

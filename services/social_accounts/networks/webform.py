@@ -54,6 +54,8 @@ SUBMISSION_VERSION = "1"
 """The version of every raw event of the form: what a citizen sent is never sent again in another form."""
 
 SUBMISSION_KIND = "submission"
+FOLLOW_UP_MARK, AFTER_FOLLOW_UPS = ".", "/"
+"""A follow-up's id is the thread's, the mark, and its own; so all of them lie before the letter after the mark."""
 
 CAPABILITIES = Capabilities(
     version="2026-11-22",

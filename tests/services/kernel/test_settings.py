@@ -66,6 +66,8 @@ def test_settings_cannot_be_changed() -> None:
         ("poll_seconds", 0),
         ("poll_seconds", 3601),
         ("log_level", "LOUD"),
+        ("trusted_proxies", "*"),
+        ("trusted_proxies", "10.0.0.1, proxy.example"),
     ],
 )
 def test_a_wrong_value_stops_the_start_with_its_name(name: str, value: object) -> None:
