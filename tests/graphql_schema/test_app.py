@@ -197,10 +197,8 @@ async def test_only_a_trusted_proxy_says_who_is_counted(
     edge_settings: Settings, home: TestOrganization, trusted: frozenset[str]
 ) -> None:
     async with served(edge_settings.model_copy(update={"trusted_proxies": trusted}), schema=small_schema()) as api:
-        answers = [
-            await api.client.post(
-                f"/contact/{home.slug}", json={"text": ""}, headers={"X-Forwarded-For": f"192.0.2.{n}"}
-            )
-            for n in range(61)
-        ]
-    assert answers[-1].status_code == (400 if trusted else 429)
+        statuses: set[int] = set()
+        for number in range(61):
+            told = {"X-Forwarded-For": f"192.0.2.{number}"}
+            statuses.add((await api.client.post(f"/contact/{home.slug}", json={"text": ""}, headers=told)).status_code)
+    assert statuses == ({404} if trusted else {404, 429})  # this organization has no form; too many is told first

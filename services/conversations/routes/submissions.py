@@ -166,9 +166,8 @@ async def _receive(
         event = Received(str(account_id), SUBMISSION_KIND, external_id, SUBMISSION_VERSION, uow.now, body)
         await social_accounts.receive(uow, account_id=account_id, events=[event])
         if keyed:
-            stored = {
-                each.external_id: each.body for each in await accounts.submissions(uow, external_id, limit=ENTRIES_MAX)
-            }
+            kept = await accounts.submissions(uow, external_id, limit=ENTRIES_MAX)
+            stored = {each.external_id: each.body for each in kept}
             if stored.get(external_id) != body:
                 raise Refused(Refusal.KEY_REUSED)
 
