@@ -25,6 +25,7 @@ async def issue(database: Database, organization: TestOrganization, **changes: A
         "slug": organization.slug,
         "role": Role.OPERATOR,
         "department_code": None,
+        **changes,
     }
     return await commands.issue_local_token(database, **given)
 
