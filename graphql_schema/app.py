@@ -2,7 +2,6 @@
 """The HTTP edge: routes, lifespan, and the process that serves them.
 
 python -m graphql_schema.app       serves on 127.0.0.1, on the port of BELFRY_PORT
-uvicorn --factory graphql_schema.app:app
 """
 
 import asyncio
@@ -15,7 +14,6 @@ from typing import Any
 
 import structlog
 import uvicorn
-from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -33,7 +31,7 @@ from graphql_schema.schema import ApiSchema, api_schema
 from graphql_schema.transport import Api
 from services.conversations import routes as contact_form
 from services.kernel.runtime import Runtime, open_runtime
-from services.kernel.settings import Settings
+from services.kernel.settings import NotConfigured, Settings, read_settings
 from services.kernel.telemetry import configure_logging
 
 HOST = "127.0.0.1"
@@ -78,20 +76,12 @@ def create_app(settings: Settings, *, schema: ApiSchema | None = None) -> Starle
     return application
 
 
-def app() -> Starlette:
-    """The factory for Uvicorn's command line."""
-    settings = _settings()
-    configure_logging(settings.log_level)
-    return create_app(settings)
-
-
 def main() -> int:
     """Serve until stopped. Returns the exit code; a port in use is one line and 1."""
     try:
-        settings = _settings()
-    except ValidationError as error:
-        names = ", ".join(f"BELFRY_{'_'.join(map(str, each['loc'])).upper()}" for each in error.errors())
-        sys.stderr.write(f"The configuration is not complete: {names or error.errors()[0]['msg']}.\n")
+        settings = read_settings()
+    except NotConfigured as error:
+        sys.stderr.write(f"{error}\n")
         return 2
     configure_logging(settings.log_level)
     _forward_logs()
@@ -150,10 +140,6 @@ async def _not_served(request: Request, error: Exception) -> Response:
 
 async def _broken(request: Request, _error: Exception) -> Response:
     return refusal_response(Defect(), Media.JSON, request_id_of(request.scope))
-
-
-def _settings() -> Settings:
-    return Settings()  # pyright: ignore[reportCallIssue]  the environment gives the arguments
 
 
 class _Forward(logging.Handler):

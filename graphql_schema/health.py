@@ -19,8 +19,9 @@ from services.kernel.migrations import ROOT
 from services.kernel.runtime import Runtime
 
 CHECK_SECONDS_MAX = 2.0
-WORKER_KEYS = "belfry:health:*"
-"""Every worker keeps one key of this kind alive in Valkey."""
+HEARTBEATS = "belfry:health:"
+"""Every worker, and the relay, keeps one key that begins so alive in Valkey."""
+RELAY = f"{HEARTBEATS}relay:"
 KEYS_SCANNED_AT_ONCE = 1_000
 REVISION = re.compile(r"^(down_)?revision\b[^=\n]*=\s*[\"']([^\"']+)[\"']", re.MULTILINE)
 MIGRATIONS = ROOT / "alembic" / "versions"
@@ -39,7 +40,8 @@ def health_routes(runtime: Runtime) -> Sequence[BaseRoute]:
         "database": lambda: _database(runtime),
         "valkey": lambda: _valkey(runtime),
         "migrations": lambda: _migrations(runtime, newest),
-        "worker": lambda: _worker(runtime),
+        "worker": lambda: _alive(runtime, relay=False),
+        "relay": lambda: _alive(runtime, relay=True),
     }
 
     async def healthz(_request: Request) -> Response:
@@ -99,10 +101,11 @@ async def _migrations(runtime: Runtime, newest: str) -> None:
         raise NotWell(f"The database stands at revision {', '.join(found) or 'none'}, the code at {newest}.")
 
 
-async def _worker(runtime: Runtime) -> None:
-    async for _key in runtime.valkey.scan_iter(match=WORKER_KEYS, count=KEYS_SCANNED_AT_ONCE):  # pyright: ignore[reportUnknownMemberType]
-        return
-    raise NotWell("No worker has reported.")
+async def _alive(runtime: Runtime, *, relay: bool) -> None:
+    async for key in runtime.valkey.scan_iter(match=f"{HEARTBEATS}*", count=KEYS_SCANNED_AT_ONCE):  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        if key.startswith(RELAY.encode()) is relay:
+            return
+    raise NotWell("The relay has not reported." if relay else "No worker has reported.")
 
 
 def _json(body: dict[str, Any], status: int = 200) -> Response:

@@ -106,4 +106,4 @@ class ClosedStages(Stages):
 
 def provided_operation_name(execution: Any) -> str | None:
     """The operationName that the client sent; `operation_name` guesses the first operation when it sent none."""
-    return execution._provided_operation_name  # noqa: SLF001  private in Strawberry; test_stages guards each bump
+    return execution._provided_operation_name  # noqa: SLF001  private in Strawberry; test_schema guards each bump

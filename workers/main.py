@@ -16,7 +16,7 @@ import structlog
 
 from services.kernel.dispatch import Dispatcher
 from services.kernel.runtime import open_runtime
-from services.kernel.settings import Settings
+from services.kernel.settings import NotConfigured, Settings, read_settings
 from services.kernel.telemetry import configure_logging
 from workers import queue
 from workers.deliver import Deliverer
@@ -60,7 +60,11 @@ def main(arguments: list[str]) -> int:
     if name != "relay" and name not in LANES:
         sys.stderr.write("usage: python -m workers.main short|long|all|relay\n")
         return 2
-    settings = Settings()  # pyright: ignore[reportCallIssue]  the environment gives the arguments
+    try:
+        settings = read_settings()
+    except NotConfigured as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
     configure_logging(settings.log_level)
     asyncio.run(_until_stopped(relay(settings) if name == "relay" else work(settings, LANES[name])))
     return 0

@@ -44,7 +44,7 @@ vocabulary(
     PUBLISHED="The network has it.",
     FAILED="The network refused it, or five attempts were certainly not sent.",
     UNCONFIRMED="Sent, but nobody knows whether it arrived; see verification.",
-    SUSPENDED="Held back; a person decides.",
+    SUSPENDED="Held back, because its account may not publish now.",
     CANCELLED="Will not be sent.",
 )
 vocabulary(

@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
 def run_tests(
     context: typer.Context,
     peers: Annotated[
-        bool, typer.Option("--peers", help="Also against real network servers on this machine; needs Node.")
+        bool, typer.Option("--peers", help="Also against real network servers on this machine; needs a C++ compiler.")
     ] = False,
 ) -> None:
     """Run the tests. Every other option and path goes to pytest."""

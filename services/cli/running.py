@@ -125,7 +125,10 @@ def seed(data: DataOption = None) -> None:
     _use_running_installation(data)
     from services import demo
 
-    demo.seed(_settings())
+    settings = _settings()
+    if not settings.is_local:
+        raise EmbeddedError("The demo belongs on a local installation: BELFRY_ENVIRONMENT is production.")
+    demo.seed(settings)
 
 
 def schema() -> None:
@@ -139,7 +142,7 @@ def api() -> None:
 
 
 def worker(
-    kind: Annotated[edges.WorkerClass, typer.Argument(metavar="CLASS", help="short or long: the jobs it takes.")],
+    kind: Annotated[edges.WorkerClass, typer.Argument(metavar="CLASS", help="short, long or all: the jobs it takes.")],
 ) -> None:
     """One worker alone."""
     edges.become(*edges.python_module(edges.WORKERS, kind.value))
@@ -175,14 +178,9 @@ def _use_running_installation(data: Path | None) -> None:
 
 
 def _settings() -> "Settings":
-    from pydantic import ValidationError
-
-    from services.kernel.settings import Settings
+    from services.kernel.settings import NotConfigured, read_settings
 
     try:
-        return Settings()  # pyright: ignore[reportCallIssue]  The environment gives what is required.
-    except ValidationError as error:
-        wrong = "".join(
-            f"\n  BELFRY_{'_'.join(map(str, finding['loc'])).upper()}: {finding['msg']}" for finding in error.errors()
-        )
-        raise EmbeddedError(f"The configuration is not complete:{wrong}") from error
+        return read_settings()
+    except NotConfigured as error:
+        raise EmbeddedError(str(error)) from error

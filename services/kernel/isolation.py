@@ -3,7 +3,7 @@
 
 Every tenant table has `tenant_id` first, `PRIMARY KEY (tenant_id, id)`, keys that begin with `tenant_id`, and forced
 row security. Models say only `TenantOwned` and `tenant_reference("department")`; the composite foreign key follows.
-The DDL of the same conventions, for migrations, lies in `kernel/migrations/`.
+The DDL of the same conventions, for migrations, lies in `kernel/migrations.py`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
 """The DDL of isolation, for migrations, and the runner that applies them.
 
-`tenant_table` is the only code that emits CREATE POLICY: table, keys, forced row security, policy, grants, in an order
+What is here alone emits CREATE POLICY: table, keys, forced row security, policy, grants, in an order
 that a distributed engine accepts too. Row security binds the owner as well, so a key added later to filled tables is
 validated with it lifted for that moment; otherwise orphans would pass unseen.
 """

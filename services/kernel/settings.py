@@ -10,13 +10,17 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 KEY_BYTES = 32
 HOST_AND_PORT = re.compile(r"^[^\s:/]+:\d{1,5}$|^\[[0-9a-fA-F:]+\]:\d{1,5}$")
+
+
+class NotConfigured(ValueError):
+    """The environment does not say what is needed, or says it wrongly. The message names every setting, no value."""
 
 
 class Environment(StrEnum):
@@ -53,7 +57,7 @@ class Settings(BaseSettings):
         default=frozenset(), description="host:port pairs that may be reached although private; never in production."
     )
     allowed_origins: Annotated[frozenset[str], NoDecode] = Field(
-        default=frozenset(), description="Origins whose pages may open a socket or send the session cookie."
+        default=frozenset(), description="Origins whose pages may open a socket."
     )
     trusted_proxies: Annotated[frozenset[str], NoDecode] = Field(
         default=frozenset(), description="Addresses or networks of proxies whose X-Forwarded-For is believed."
@@ -129,3 +133,14 @@ class Settings(BaseSettings):
             "belfry_auditor": self.auditor_database_url,
         }.get(role)
         return own or make_url(self.database_url).set(username=role).render_as_string(hide_password=False)
+
+
+def read_settings() -> Settings:
+    """The settings of this process. Raises NotConfigured with one line for each that is missing or wrong."""
+    try:
+        return Settings()  # pyright: ignore[reportCallIssue]  the environment gives the arguments
+    except ValidationError as error:
+        wrong = "".join(
+            f"\n  BELFRY_{'_'.join(map(str, finding['loc'])).upper()}: {finding['msg']}" for finding in error.errors()
+        )
+        raise NotConfigured(f"The configuration is not complete:{wrong}") from error

@@ -148,7 +148,8 @@ async def _look_again(
     """Ask for items we have, a batch at a time, round and round: the cursor is the last one asked for."""
     async with runtime.database.snapshot(actor) as snapshot:
         after = UUID(cursor) if cursor else None
-        found = await queries.known_items(snapshot, account_id, kind="post", after=after, limit=stream.rule.known_max)
+        rule = stream.rule
+        found = await queries.known_items(snapshot, account_id, kind=rule.known_kind, after=after, limit=rule.known_max)
     known = [item for _, item in found]
     if not known:
         return Page((), None, more=False), None

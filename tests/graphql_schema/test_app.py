@@ -23,9 +23,9 @@ from tests.graphql_schema.small_schema import small_schema
 from tests.support.organizations import TestOrganization
 from tests.support.servers import KEY, make_settings
 
-WORKER_KEY = "belfry:health:test"
+WORKER_KEY, RELAY_KEY = "belfry:health:short:here:1", "belfry:health:relay:here:2"
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = {"database", "valkey", "migrations", "worker"}
+PARTS = {"database", "valkey", "migrations", "worker", "relay"}
 WITHIN_SECONDS = 60
 
 
@@ -33,9 +33,9 @@ WITHIN_SECONDS = 60
 async def valkey(valkey_url: str) -> AsyncIterator[redis.Redis]:
     """The Valkey of this process, without any worker."""
     client = redis.Redis.from_url(valkey_url)  # pyright: ignore[reportUnknownMemberType]
-    await client.delete(*[key async for key in client.scan_iter(match=health.WORKER_KEYS)], "none")
+    await client.delete(*[key async for key in client.scan_iter(match=f"{health.HEARTBEATS}*")], "none")
     yield client
-    await client.delete(WORKER_KEY)
+    await client.delete(WORKER_KEY, RELAY_KEY)
     await client.aclose()
 
 
@@ -56,9 +56,13 @@ async def readiness(api: Served) -> tuple[int, dict[str, Any]]:
 
 async def test_ready_means_every_part_is_well(api: Served, valkey: redis.Redis) -> None:
     well = dict.fromkeys(PARTS, True)
-    assert await readiness(api) == (503, well | {"worker": False})
+    assert await readiness(api) == (503, well | {"worker": False, "relay": False})
+    await valkey.set(RELAY_KEY, "1")
+    assert await readiness(api) == (503, well | {"worker": False})  # the relay's word says nothing of a worker
     await valkey.set(WORKER_KEY, "1")
     assert await readiness(api) == (200, well)
+    await valkey.delete(RELAY_KEY)
+    assert await readiness(api) == (503, well | {"relay": False})
 
 
 async def test_a_database_and_a_valkey_that_are_away_are_told_and_nothing_else_is(
@@ -155,7 +159,10 @@ async def test_a_missing_setting_is_one_line_and_a_failure(database_urls: Mappin
     async with asyncio.timeout(WITHIN_SECONDS):
         _, error = await process.communicate()
     assert process.returncode == 2
-    assert error.decode().splitlines() == ["The configuration is not complete: BELFRY_DATABASE_URL."]
+    assert error.decode().splitlines() == [
+        "The configuration is not complete:",
+        "  BELFRY_DATABASE_URL: Field required",
+    ]
 
 
 async def test_the_process_serves_logs_json_and_ends_when_it_is_told_to(

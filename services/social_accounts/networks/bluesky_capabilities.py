@@ -22,6 +22,8 @@ from services.social_accounts.networks.capabilities import (
     Transport,
 )
 
+POST_KIND = "post"
+"""The kind of a raw event that holds a post."""
 NOTIFICATIONS = "notifications"
 OWN_POSTS = "own_posts"
 KNOWN_ITEMS = "known_items"
@@ -42,7 +44,7 @@ BLUESKY = Capabilities(
     streams=(
         StreamRule(NOTIFICATIONS, every=timedelta(seconds=30)),
         StreamRule(OWN_POSTS, every=timedelta(minutes=2)),
-        StreamRule(KNOWN_ITEMS, every=timedelta(minutes=1), known_max=25),
+        StreamRule(KNOWN_ITEMS, every=timedelta(minutes=1), known_max=25, known_kind=POST_KIND),
         StreamRule(BACKFILL, every=_DAY),
     ),
     publish=frozenset({Publish.POST, Publish.REPLY}),

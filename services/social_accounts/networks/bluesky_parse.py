@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from services.social_accounts.networks.bluesky_capabilities import POST_KIND
 from services.social_accounts.networks.bluesky_records import POST, address_of
 from services.social_accounts.networks.bluesky_streams import DELETED_KIND, FEED_SOURCE, instant_of, object_of
 from services.social_accounts.networks.bluesky_xrpc import KEY
@@ -27,7 +28,7 @@ from services.social_accounts.networks.interface import (
     ReplyTarget,
 )
 
-POST_KIND, LIKE_KIND, REPOST_KIND = "post", "like", "repost"
+LIKE_KIND, REPOST_KIND = "like", "repost"
 REACTION_KINDS = frozenset({LIKE_KIND, REPOST_KIND})
 INGEST_BY_REASON = {"reply": Ingest.PUBLIC_COMMENT, "mention": Ingest.MENTION, "quote": Ingest.MENTION}
 # Somebody of the organization asked to be told of every post of an account: nothing was said to the organization.

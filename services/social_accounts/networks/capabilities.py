@@ -127,11 +127,15 @@ class QuotaRule:
 
 @dataclass(frozen=True, slots=True)
 class StreamRule:
-    """A stream that `fetch` reads. `known_max` > 0: it looks at items the caller names, that many at a time."""
+    """A stream that `fetch` reads. `known_max` > 0: it looks at items the caller names, that many at a time.
+
+    Those are the items whose raw events are of the kind `known_kind`.
+    """
 
     name: str
     every: timedelta
     known_max: int = 0
+    known_kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
