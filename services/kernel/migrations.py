@@ -7,7 +7,6 @@ validated with it lifted for that moment; otherwise orphans would pass unseen.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -27,8 +26,8 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.sql.elements import conv
 
 from alembic import command
@@ -40,6 +39,8 @@ POLICY = "tenant_id = nullif(current_setting('app.tenant_id', true), '')::uuid"
 ALL_VERBS = ("select", "insert", "update", "delete")
 PARTITIONS_AHEAD_MONTHS = 15
 ALONE_SECONDS_MAX = 120
+MADE_MEANWHILE = frozenset({"23505", "42710", "42P07"})
+"""SQLSTATEs of "it exists already": a row of the catalogue, a type, a table."""
 PARTITIONED = ("audit_event", "delivery_attempt")
 
 
@@ -240,12 +241,7 @@ def upgrade(settings: Settings, revision: str = "head") -> None:
 async def _alone(url: URL, revision: str) -> None:
     engine = create_async_engine(url)
     try:
-        # Two runners may make the table at the same instant; the one that comes too late finds it.
-        with contextlib.suppress(IntegrityError):
-            async with engine.begin() as connection:
-                await connection.exec_driver_sql(
-                    f"CREATE TABLE IF NOT EXISTS {SCHEMA}.migration_lock (id int PRIMARY KEY)"
-                )
+        await make_lock(engine)
         async with engine.begin() as lock:
             await lock.exec_driver_sql(f"SET LOCAL lock_timeout = '{ALONE_SECONDS_MAX}s'")
             await lock.exec_driver_sql(f"INSERT INTO {SCHEMA}.migration_lock VALUES (1) ON CONFLICT DO NOTHING")
@@ -257,6 +253,20 @@ async def _alone(url: URL, revision: str) -> None:
                 await connection.exec_driver_sql(f"GRANT SELECT ON {SCHEMA}.alembic_version TO belfry_app")
     finally:
         await engine.dispose()
+
+
+async def make_lock(engine: AsyncEngine) -> None:
+    """Make the table whose row runners wait for, unless it exists.
+
+    IF NOT EXISTS does not look at what another runner makes at the same instant: whoever comes too late is refused by
+    one of three unique indexes of the catalogue, and finds the table made.
+    """
+    try:
+        async with engine.begin() as connection:
+            await connection.exec_driver_sql(f"CREATE TABLE IF NOT EXISTS {SCHEMA}.migration_lock (id int PRIMARY KEY)")
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) not in MADE_MEANWHILE:
+            raise
 
 
 def add_partitions(connection: Connection) -> None:

@@ -191,6 +191,17 @@ async def test_two_runners_that_start_at_once_take_turns(blank_database: Mapping
     assert await lint(blank_database) == []
 
 
+async def test_whoever_makes_the_lock_too_late_finds_it_made(blank_database: Mapping[str, str]) -> None:
+    engine = create_async_engine(blank_database["belfry_owner"], pool_size=8)
+    try:
+        for _ in range(15):
+            await asyncio.gather(*(migrations.make_lock(engine) for _ in range(8)))
+            async with engine.begin() as connection:
+                await connection.exec_driver_sql("drop table belfry.migration_lock")
+    finally:
+        await engine.dispose()
+
+
 async def test_a_clean_schema_has_no_finding(database_urls: Mapping[str, str]) -> None:
     async with connected(database_urls, "belfry_owner") as connection:
         assert await catalogue.lint(connection) == []
