@@ -96,6 +96,7 @@ CONTACT_IS_VISIBLE = exists().where(
 
 DELIVERY_IS_VISIBLE = deliveries.is_one_of(
     select(col(Reply.delivery_id))
+    .select_from(Reply)
     .join(
         Conversation,
         and_(
