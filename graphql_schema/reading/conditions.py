@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Filter, order and cursor: from arguments to conditions over a table. Both executors use this module.
 
-Values reach SQL through a `Bind`, which says how a value at a path of the arguments becomes a parameter: the ordinary
-executor binds the value itself, the compiled one a slot that is filled at every run.
+Values reach SQL through a `Bind`, which says how the value at a path of a PageRequest becomes a parameter: the ordinary
+executor binds the value itself, the compiled one a slot that is filled at every run by `PageRequest.at`. Requests of
+one list with equal shapes have equal SQL.
 
 A cursor is `1<signature>.<position>`. The signature binds it to the organization, the field, the order and the filter
 and is made once per request; the position is untrusted: it can only move the start within rows the actor may see.
@@ -29,6 +30,7 @@ from graphql_schema.reading.positions import position_in_sql, read_position, wri
 from services.kernel.errors import BadUserInput
 
 VERSION = "1"
+IS_NULL = "isNull"
 SIGNATURE_BYTES = 16
 
 Path = tuple[str | int, ...]
@@ -48,7 +50,10 @@ Order = tuple[OrderKey, ...]
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """One page of one list, as asked: at most `size` items in this order, between two positions."""
+    """One page of one list, as asked: at most `size` items in this order, between two positions.
+
+    `filter` holds row ids where the argument held global ids.
+    """
 
     size: int
     backward: bool
@@ -63,6 +68,20 @@ class PageRequest:
         """Equal for equal requests of one field: lists asked alike are loaded together."""
         return (self.cursor_prefix, self.size, self.backward, self.after, self.before)
 
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """Everything on which the text of the SQL depends, and no value."""
+        order = tuple((each.column.name, each.descending) for each in self.order)
+        return (self.backward, order, _filter_shape(self.filter), self.after is not None, self.before is not None)
+
+    def at(self, path: Path) -> Any:
+        """The value that was bound at a path."""
+        first, *deeper = path
+        found: Any = getattr(self, cast("str", first))
+        for each in deeper:
+            found = found[each]
+        return found
+
 
 def page_request(
     readable: Readable, default: DefaultOrder, arguments: Mapping[str, Any], *, field: str, tenant_id: UUID, key: bytes
@@ -74,10 +93,10 @@ def page_request(
     size, backward = _size(arguments)
     order = order_of(readable, arguments.get("orderBy"), default)
     tree = arguments.get("filter") or {}
-    check_filter(readable, tree)
+    asked = read_filter(readable, tree)
     prefix = cursor_prefix(key, tenant_id, field, order, tree)
     positions = (_read_cursor(prefix, order, arguments.get(name), name) for name in ("after", "before"))
-    return PageRequest(size, backward, order, tree, *positions, cursor_prefix=prefix)
+    return PageRequest(size, backward, order, asked, *positions, cursor_prefix=prefix)
 
 
 def _size(arguments: Mapping[str, Any]) -> tuple[int, bool]:
@@ -146,20 +165,46 @@ def _beyond(
 # Filter.
 
 
-def check_filter(readable: Readable, tree: Mapping[str, Any], depth: int = 0) -> None:
-    """Refuse what the schema's types cannot: nesting, long lists, nulls, and text that no row can hold."""
+def read_filter(readable: Readable, tree: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
+    """The filter with row ids in place of global ids. Raises BadUserInput for what the schema's types cannot refuse:
+
+    nesting, long lists, nulls, and text that no row can hold.
+    """
     if depth > FILTER_DEPTH_MAX:
         raise BadUserInput(f"A filter nests and, or, not at most {FILTER_DEPTH_MAX} deep.")
+    offered = {to_camel_case(each.name): each for each in readable.filters}
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        if value is None:
+            continue
+        if name in ("and", "or"):
+            _check_length(value)
+            found[name] = [read_filter(readable, each, depth + 1) for each in value]
+        elif name == "not":
+            found[name] = read_filter(readable, value, depth + 1)
+        else:
+            names_rows = value_type(readable, offered[name]) is UUID
+            for comparator, operand in value.items():
+                _check_operand(name, comparator, operand)
+            found[name] = {
+                comparator: _row_ids(readable, offered[name], operand)
+                if names_rows and comparator != IS_NULL
+                else operand
+                for comparator, operand in value.items()
+            }
+    return found
+
+
+def _filter_shape(tree: Mapping[str, Any]) -> tuple[Any, ...]:
+    shapes: list[Any] = []
     for name, value in tree.items():
         if name in ("and", "or"):
-            _check_length(value or ())
-            for each in value or ():
-                check_filter(readable, each, depth + 1)
+            shapes.append((name, tuple(_filter_shape(each) for each in value)))
         elif name == "not":
-            check_filter(readable, value or {}, depth + 1)
+            shapes.append((name, _filter_shape(value)))
         else:
-            for comparator, operand in (value or {}).items():
-                _check_operand(name, comparator, operand)
+            shapes.append((name, tuple((each, value[each] if each == IS_NULL else None) for each in value)))
+    return tuple(shapes)
 
 
 def _check_length(values: Sequence[Any]) -> None:
@@ -195,26 +240,22 @@ def filter_condition(
     found: list[ColumnElement[bool]] = []
     for name, value in tree.items():
         here = (*path, name)
-        if value is None:
-            continue
         if name in ("and", "or"):
             parts = [filter_condition(readable, each, alias, bind, (*here, i)) for i, each in enumerate(value)]
             found.append(and_(true(), *parts) if name == "and" else or_(false(), *parts))
         elif name == "not":
             found.append(filter_condition(readable, value, alias, bind, here).is_not(true()))
         else:
-            found += [_compare(readable, offered[name], each, value[each], alias, bind, here) for each in value]
+            found += [_compare(offered[name], each, value[each], alias, bind, here) for each in value]
     return and_(true(), *found)
 
 
 def _compare(
-    readable: Readable, named: Named, comparator: str, operand: Any, alias: FromClause, bind: Bind, path: Path
+    named: Named, comparator: str, operand: Any, alias: FromClause, bind: Bind, path: Path
 ) -> ColumnElement[bool]:
     column = _at(alias, named.column)
-    if comparator == "isNull":
+    if comparator == IS_NULL:
         return column.is_(None) if operand else column.is_not(None)
-    if value_type(readable, named) is UUID:
-        operand = _row_ids(readable, named, operand)
     here = (*path, comparator)
     if comparator == "in":
         return column == any_(bind(here, operand, ARRAY(column.type)))

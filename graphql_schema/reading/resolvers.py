@@ -306,8 +306,8 @@ async def load_node(context: ReadingContext, global_id: str) -> Row | None:
 
 async def matching_ids(snapshot: Snapshot, node_type: type, row_ids: Sequence[UUID], asked: object = None) -> set[UUID]:
     """Which of these rows the actor sees and a filter input lets through: for live events. Raises BadUserInput."""
-    readable, tree = readable_of(node_type), as_tree(asked) or {}
-    conditions.check_filter(readable, tree)
+    readable = readable_of(node_type)
+    tree = conditions.read_filter(readable, as_tree(asked) or {})
     frame = frame_of(readable)
     condition = conditions.filter_condition(readable, tree, frame.alias, bind_value)
     statement = frame.by_ids().where(condition).with_only_columns(frame.alias.c.id)
