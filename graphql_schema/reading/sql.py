@@ -90,12 +90,16 @@ ARGUMENT = "argument_"
 """How the parameters of a figure's SELECT begin."""
 
 
+Getter = Callable[[Mapping[str, Any], Sequence[Request]], Any]
+"""Finds the value of a parameter among the actor's values and the requests of the operation."""
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """Text with numbered parameters, and where the value of each comes from."""
 
     text: str
-    parameters: tuple[Callable[[Mapping[str, Any], Sequence[Request]], Any], ...]
+    parameters: tuple[Getter, ...]
 
     def values(self, actor: Mapping[str, Any], requests: Sequence[Request]) -> list[Any]:
         """The values, for one actor and the requests of one operation in the order of its calls."""
@@ -123,10 +127,13 @@ class _Writer:
         compiled = whole.compile(dialect=DIALECT)
         names = cast("list[str]", cast("Any", compiled).positiontup)
         binds = cast("Mapping[str, BindParameter[Any]]", cast("Any", compiled).binds)
-        return Statement(str(compiled), tuple(self._getter(name, binds[name].type) for name in names))
+        return Statement(str(compiled), tuple(self._getter(name, binds[name]) for name in names))
 
-    def _getter(self, name: str, kind: TypeEngine[Any]) -> Callable[[Mapping[str, Any], Sequence[Request]], Any]:
-        process = kind.dialect_impl(DIALECT).bind_processor(DIALECT)
+    def _getter(self, name: str, bound: BindParameter[Any]) -> Getter:
+        process = bound.type.dialect_impl(DIALECT).bind_processor(DIALECT)
+        if not bound.required:
+            constant = bound.value if process is None else process(bound.value)
+            return lambda _actor, _requests: constant
         if name not in self.slots:
             return lambda actor, _: actor[name] if process is None else process(actor[name])
         number, path = self.slots[name]

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: EUPL-1.2
 """The compiled statement answers what the ordinary executor answers, byte for byte, and reads nothing too early."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
+from random import Random
 from typing import Any
 
 import asyncpg
@@ -10,6 +12,8 @@ import pytest
 from graphql import get_operation_ast, parse, validate
 from graphql.execution import get_variable_values
 
+from graphql_schema.conversations.types import Contact, Conversation
+from graphql_schema.reading.declarations import encode_id
 from graphql_schema.reading.plan import plan
 from graphql_schema.reading.requests import requests_of
 from graphql_schema.reading.safety import reads_too_early
@@ -17,6 +21,7 @@ from graphql_schema.reading.sql import Statement, write
 from graphql_schema.schema import ApiSchema
 from services.kernel.access import Actor, Role
 from services.kernel.isolation import actor_values
+from tests.graphql_schema.reading.documents import Author
 from tests.graphql_schema.reading.planting import Planted, Reader
 from tests.support.servers import plain
 
@@ -143,3 +148,37 @@ async def test_a_root_that_is_flattened_into_the_statement_is_found(
     """
     for explain in (explain_custom, explain_generic):
         assert reads_too_early(await explain(connection, flat, [str(here.organization.id)])) != []
+
+
+ROOTS = ("conversations", "contacts", "departments", "categories", "socialAccounts", "deliveries", "node")
+GENERATED = 150
+
+
+async def test_whatever_a_client_writes_both_executors_answer_the_same_bytes(
+    schema: ApiSchema,
+    reader: Callable[[Actor], Reader],
+    connection: asyncpg.Connection,
+    here: Planted,
+    there: Planted,
+    tell: Callable[[str], None],
+    unwatched_statements: None,
+) -> None:
+    seed = Random().randrange(2**32)
+    chance, counts = Random(seed), Counter[str]()
+    ids = [encode_id(Conversation, each.id) for each in (*here.conversations[:4], *there.conversations[:2])]
+    ids += [encode_id(Contact, each.id) for each in here.contacts[:2]]
+    for number in range(GENERATED):
+        author = Author(schema.core, Random(seed + number), ids, ROOTS)
+        document, actor = author.document(), here.actor(chance.choice(ROLES))
+        where = f"seed {seed + number}: {document} {author.variables}"
+        ordinary = await schema.execute(document, variable_values=author.variables, context_value=reader(actor))
+        if ordinary.errors:
+            counts[(ordinary.errors[0].extensions or {})["code"]] += 1
+            continue
+        statement, values = statement_of(schema, reader(actor), document, author.variables)
+        compiled = await connection.fetchval(statement.text, *values)
+        assert isinstance(compiled, str) and compiled.encode() == orjson.dumps(ordinary.data), where
+        assert reads_too_early(await explain_custom(connection, statement.text, values)) == [], where
+        counts["equal"] += 1
+    assert counts["equal"] > GENERATED / 3, counts
+    tell(f"seed {seed}: {GENERATED} generated documents, 0 differences: {dict(counts)}")
