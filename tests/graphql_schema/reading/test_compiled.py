@@ -11,18 +11,24 @@ import orjson
 import pytest
 from graphql import get_operation_ast, parse, validate
 from graphql.execution import get_variable_values
+from sqlalchemy import ColumnElement, FromClause, func
 
 from graphql_schema.conversations.types import Contact, Conversation
-from graphql_schema.reading.declarations import encode_id
-from graphql_schema.reading.plan import plan
+from graphql_schema.reading import conditions, sql
+from graphql_schema.reading.conditions import Order
+from graphql_schema.reading.declarations import Readable, encode_id
+from graphql_schema.reading.expressions import printed, seen
+from graphql_schema.reading.plan import Value, plan
 from graphql_schema.reading.requests import requests_of
 from graphql_schema.reading.safety import reads_too_early
 from graphql_schema.reading.sql import Statement, write
 from graphql_schema.schema import ApiSchema
+from services.conversations.rules import ConversationState
 from services.kernel.access import Actor, Role
 from services.kernel.isolation import actor_values
 from tests.graphql_schema.reading.documents import Author
 from tests.graphql_schema.reading.planting import Planted, Reader
+from tests.support.organizations import DESK
 from tests.support.servers import plain
 
 ROLES = (Role.COORDINATOR, Role.OPERATOR, Role.MANAGER, Role.ADMIN, Role.VIEWER)
@@ -182,3 +188,39 @@ async def test_whatever_a_client_writes_both_executors_answer_the_same_bytes(
         counts["equal"] += 1
     assert counts["equal"] > GENERATED / 3, counts
     tell(f"seed {seed}: {GENERATED} generated documents, 0 differences: {dict(counts)}")
+
+
+class OtherOrder:
+    """A plant: what both executors share, but for the order, which is the opposite."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(conditions, name)
+
+    @staticmethod
+    def ordering(order: Order, alias: FromClause, *, backward: bool) -> list[ColumnElement[Any]]:
+        return conditions.ordering(order, alias, backward=not backward)
+
+
+def without_predicate(readable: Readable, alias: FromClause) -> tuple[ColumnElement[bool], ...]:
+    """A plant: only the organization is compared."""
+    return seen(readable, alias)[:1]
+
+
+def in_small_letters(value: Value, source: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A plant: a state is printed otherwise."""
+    found = printed(value, source)
+    return func.lower(found) if value.python_type is ConversationState else found
+
+
+PLANTS: dict[str, Any] = {"seen": without_predicate, "conditions": OtherOrder(), "printed": in_small_letters}
+
+
+@pytest.mark.parametrize("place", PLANTS)
+async def test_a_planted_mistake_is_found(
+    both: Callable[..., Awaitable[bytes]], here: Planted, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    actor = here.actor(Role.OPERATOR, DESK)
+    await both(actor, DOCUMENTS["an inbox"])
+    monkeypatch.setattr(sql, place, PLANTS[place])
+    with pytest.raises(AssertionError):
+        await both(actor, DOCUMENTS["an inbox"])
