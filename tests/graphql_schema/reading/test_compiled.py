@@ -22,7 +22,8 @@ from graphql_schema.reading.plan import Value, plan
 from graphql_schema.reading.requests import requests_of
 from graphql_schema.reading.safety import reads_too_early
 from graphql_schema.reading.sql import Statement, write
-from graphql_schema.schema import ApiSchema
+from graphql_schema.schema import ApiSchema, api_schema
+from graphql_schema.tenancy.types import Department
 from services.conversations.rules import ConversationState
 from services.kernel.access import Actor, Role
 from services.kernel.isolation import actor_values
@@ -188,6 +189,41 @@ async def test_whatever_a_client_writes_both_executors_answer_the_same_bytes(
         counts["equal"] += 1
     assert counts["equal"] > GENERATED / 3, counts
     tell(f"seed {seed}: {GENERATED} generated documents, 0 differences: {dict(counts)}")
+
+
+SINCE = 'since: "2026-01-01T00:00:00Z", until: "2026-06-01T00:00:00Z"'
+FIGURES = {
+    "one period": f"""{{ responseTime({SINCE}) {{ n since until medianWallSeconds p90WallSeconds answeredShare
+        answeredShareDenominator stillWaitingCount upTo1HourCount }} outboundMix({SINCE}) {{ n replyCount
+        interactionRatio denominator }} }}""",
+    "series": f"""query ($zone: TimeZone) {{ a: responseTimeSeries({SINCE}, granularity: MONTH, timeZone: $zone)
+        {{ since until n __typename }}
+        b: outboundMixSeries({SINCE}, granularity: WEEK) {{ since n starterCount }} }}""",
+    "of one department": f"""query ($department: ID!) {{ x: responseTime({SINCE}, departmentId: $department) {{ n }}
+        y: responseTime({SINCE}, departmentId: "nonsense") {{ n }} }}""",
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("role", [Role.MANAGER, Role.VIEWER])
+async def test_figures_are_the_same_bytes_too(
+    reader: Callable[[Actor], Reader],
+    connection: asyncpg.Connection,
+    here: Planted,
+    name: str,
+    role: Role,
+    unwatched_statements: None,
+) -> None:
+    schema, context = api_schema(), reader(here.actor(role))
+    given = {"zone": "Europe/Amsterdam", "department": encode_id(Department, here.organization.departments[DESK])}
+    variables = {each: value for each, value in given.items() if f"${each}" in FIGURES[name]}
+    ordinary = await schema.execute(FIGURES[name], variable_values=variables, context_value=context)
+    assert ordinary.errors is None, ordinary.errors
+    statement, values = statement_of(schema, context, FIGURES[name], variables)
+    compiled = await connection.fetchval(statement.text, *values)
+    assert isinstance(compiled, str) and compiled.encode() == orjson.dumps(ordinary.data)
+    for explain in (explain_custom, explain_generic):
+        assert reads_too_early(await explain(connection, statement.text, values)) == []
 
 
 class OtherOrder:
