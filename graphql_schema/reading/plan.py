@@ -42,6 +42,7 @@ from graphql_schema.reading.declarations import (
     ListOf,
     Newest,
     NodeById,
+    NodesByIds,
     Readable,
     SameRow,
     ToOne,
@@ -149,9 +150,10 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class AnyNode:
-    """The row behind a global id: what is asked of it depends on its type."""
+    """The row behind a global id, or the rows behind several: what is asked of one depends on its type."""
 
     call: Call
+    is_list: bool
     by_tag: Mapping[str, Selection]
 
 
@@ -257,17 +259,17 @@ class _Planner:
             figure = Figure(call, shape.is_list, self._selection(nodes, graphql_field))
             self.calls.append(figure)
             return figure
-        if isinstance(declared, NodeById):
+        if isinstance(declared, NodeById | NodesByIds):
             call = self._call(nodes, graphql_field)
             interface = cast("GraphQLInterfaceType", get_named_type(graphql_field.type))
             made = {}
             for kind in self.schema.get_possible_types(interface):
                 readable = _readable_of(kind)
                 made[cast("str", readable.tag)] = self._of_type(nodes, kind)
-            node = AnyNode(call, made)
+            node = AnyNode(call, isinstance(declared, NodesByIds), made)
             self.calls.append(node)
             return node
-        raise NotCompilable("undeclared" if declared is None else type(declared).__name__.lower())
+        raise NotCompilable("undeclared")
 
     def _call(self, nodes: list[FieldNode], graphql_field: GraphQLField) -> Call:
         # Validation guarantees that merged fields have equal arguments.

@@ -15,24 +15,28 @@ from strawberry.utils.str_converters import to_camel_case
 from graphql_schema.nodes import decode_id as decode_any_id
 from graphql_schema.reading import conditions
 from graphql_schema.reading.conditions import NOBODY, PageRequest, Path
-from graphql_schema.reading.declarations import Readable, decode_id, readable_by_tag
+from graphql_schema.reading.declarations import decode_id, readable_by_tag
 from graphql_schema.reading.plan import AnyNode, Figure, Many, Plan
 from services.kernel.access import Actor
+
+NOWHERE = ("", NOBODY)
+"""What an id stands for that leads nowhere: a type and a row that do not exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class NodeRequest:
-    """One row by its id; `readable` is None for an id that leads nowhere."""
+    """Rows by their ids, each as (tag of its type, row id)."""
 
-    readable: Readable | None
-    row_id: UUID | None
+    found: tuple[tuple[str, UUID], ...]
 
     @property
-    def shape(self) -> object:
-        return None if self.readable is None else self.readable.tag
+    def shape(self) -> tuple[str, ...]:
+        """The types that are asked for."""
+        return tuple(sorted({tag for tag, _ in self.found} - {NOWHERE[0]}))
 
     def at(self, path: Path) -> Any:
-        return getattr(self, cast("str", path[0]))
+        place = ("tags", "row_ids").index(cast("str", path[0]))
+        return [each[place] for each in self.found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +86,8 @@ def _request(call: Many | AnyNode | Figure, arguments: Mapping[str, Any], contex
             key=context.cursor_key,
         )
     if isinstance(call, AnyNode):
-        found = decode_any_id(arguments["id"])
-        readable = readable_by_tag(found[0]) if found is not None else None
-        if found is None or readable is None or not context.actor.may(readable.permission):
-            return NodeRequest(None, None)
-        return NodeRequest(readable, found[1])
+        ids = arguments["ids"] if call.is_list else [arguments["id"]]
+        return NodeRequest(tuple(_found(each, context) for each in ids))
     values: dict[str, Any] = {}
     for name, argument in call.of.readable.arguments.items():
         value = arguments.get(to_camel_case(name))
@@ -94,3 +95,10 @@ def _request(call: Many | AnyNode | Figure, arguments: Mapping[str, Any], contex
             value = decode_id(value, argument.node) or NOBODY
         values[name] = value
     return FigureRequest(values)
+
+
+def _found(global_id: str, context: Asking) -> tuple[str, UUID]:
+    found = decode_any_id(global_id)
+    readable = readable_by_tag(found[0]) if found is not None else None
+    is_open = readable is not None and context.actor.may(readable.permission)
+    return found if found is not None and is_open else NOWHERE

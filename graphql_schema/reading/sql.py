@@ -19,6 +19,7 @@ from typing import Any, cast
 
 from sqlalchemy import (
     ARRAY,
+    JSON,
     BindParameter,
     Column,
     ColumnElement,
@@ -30,9 +31,9 @@ from sqlalchemy import (
     Uuid,
     bindparam,
     case,
+    column,
     func,
     literal_column,
-    null,
     select,
     true,
 )
@@ -56,6 +57,7 @@ from graphql_schema.reading.expressions import (
     DIALECT,
     FALSE,
     IS_BOUND,
+    NULL,
     ONE,
     TRUE,
     json_array,
@@ -159,13 +161,26 @@ class _Writer:
         return self._figure(root)
 
     def _node(self, node: AnyNode) -> ColumnElement[Any]:
-        request = cast("NodeRequest", self.requests[node.call.number])
-        if request.readable is None:
-            return null()
-        target = request.readable.source.alias()
-        row_id = self._binder(node.call.number)(("row_id",), None, Uuid())
-        statement = self._of_row(node.by_tag[cast("str", request.readable.tag)], target)
-        return statement.where(IS_BOUND, *seen(request.readable, target), target.c.id == row_id).scalar_subquery()
+        """Whatever the ids are, one row each in the order asked; null where the actor sees none."""
+        request, bind = cast("NodeRequest", self.requests[node.call.number]), self._binder(node.call.number)
+        row_ids, tags = bind(("row_ids",), None, ARRAY(Uuid())), bind(("tags",), None, ARRAY(Text()))
+        asked = func.unnest(row_ids, tags).table_valued(
+            column("row_id", Uuid()), column("tag", Text()), with_ordinality="place", name="asked"
+        )
+        asked = asked.render_derived()
+        rows, found = cast("FromClause", asked), list[ColumnElement[Any]]()
+        for tag in request.shape:
+            selection = node.by_tag[tag]
+            target = selection.readable.source.alias()
+            mine = asked.c.tag == type_name(tag), target.c.id == asked.c.row_id
+            statement = select(self.object_of(selection, target).label("item")).select_from(target)
+            each = statement.where(*mine, *seen(selection.readable, target)).correlate(asked).lateral()
+            rows, found = rows.outerjoin(each, true()), [*found, each.c.item]
+        item = func.coalesce(NULL, *found, type_=JSON)
+        if not node.is_list:
+            return select(item).select_from(rows).where(IS_BOUND).scalar_subquery()
+        ordered = func.array_agg(aggregate_order_by(item, asked.c.place), type_=ARRAY(JSON))
+        return select(json_array(ordered)).select_from(rows).where(IS_BOUND).scalar_subquery()
 
     def _figure(self, figure: Figure) -> ColumnElement[Any]:
         readable, bind = figure.of.readable, self._binder(figure.call.number)

@@ -157,7 +157,7 @@ async def test_a_root_that_is_flattened_into_the_statement_is_found(
         assert reads_too_early(await explain(connection, flat, [str(here.organization.id)])) != []
 
 
-ROOTS = ("conversations", "contacts", "departments", "categories", "socialAccounts", "deliveries", "node")
+ROOTS = ("conversations", "contacts", "departments", "categories", "socialAccounts", "deliveries", "node", "nodes")
 GENERATED = 150
 
 

@@ -53,7 +53,6 @@ def planned(schema: ApiSchema, document: str, variables: Mapping[str, Any] | Non
         ("{ viewer { roles } }", "undeclared"),
         ("{ __schema { types { name } } }", "introspection"),
         ('{ __type(name: "Node") { name } conversations { totalCount } }', "introspection"),
-        ('{ nodes(ids: ["x"]) { id } }', "nodesbyids"),
         (f"{{ {A_LONG_NAME}: conversations {{ totalCount }} }}", "long_key"),
         (f"{{ conversations {{ edges {{ {A_LONG_NAME}: cursor }} }} }}", "long_key"),
         (f"{{ conversations {{ pageInfo {{ {A_LONG_NAME}: hasNextPage }} }} }}", "long_key"),
