@@ -15,25 +15,22 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
-    GraphQLIncludeDirective,
     GraphQLInterfaceType,
     GraphQLNamedType,
     GraphQLObjectType,
     GraphQLSchema,
-    GraphQLSkipDirective,
     InlineFragmentNode,
-    SelectionNode,
     SelectionSetNode,
     get_argument_values,
-    get_directive_values,
     get_named_type,
     get_operation_ast,
     get_variable_values,
 )
 from graphql.execution import VariableValues
 
-from graphql_schema.reading.annotations import BACK_REFERENCE, definition_of
-from graphql_schema.reading.declarations import REGISTRY
+from graphql_schema.reading.annotations import definition_of
+from graphql_schema.reading.declarations import readable_behind
+from graphql_schema.reading.plan import is_included
 from graphql_schema.reading.resolvers import ReadingContext, Reads, ReadsList, ReadsNodes
 from services.kernel.errors import Forbidden, RequestRefused
 
@@ -75,7 +72,7 @@ class _Walk:
 
     def selections(self, selected: SelectionSetNode, parent: GraphQLNamedType) -> Iterator[GraphQLError]:
         for node in selected.selections:
-            if not self._is_included(node):
+            if not is_included(node, self.variables):
                 continue
             if isinstance(node, FieldNode):
                 yield from self._field(node, parent)
@@ -89,7 +86,7 @@ class _Walk:
 
     def _fragment(self, selected: SelectionSetNode, name: str, parent: GraphQLNamedType) -> Iterator[GraphQLError]:
         kind = self.schema.type_map[name]
-        readable = REGISTRY.get(getattr(kind.extensions.get(BACK_REFERENCE), "origin", None))  # pyright: ignore[reportArgumentType]
+        readable = readable_behind(kind)
         is_never_reached = readable is not None and not self.context.actor.may(readable.permission)
         if not (isinstance(parent, GraphQLInterfaceType) and is_never_reached):
             yield from self.selections(selected, kind)
@@ -116,8 +113,3 @@ class _Walk:
             reads.request(self.context, arguments())
         if isinstance(reads, ReadsNodes):
             reads.check(arguments()["ids"])
-
-    def _is_included(self, node: SelectionNode) -> bool:
-        skip = get_directive_values(GraphQLSkipDirective, node, self.variables)
-        include = get_directive_values(GraphQLIncludeDirective, node, self.variables)
-        return not (skip and skip["if"]) and not (include and not include["if"])

@@ -15,9 +15,9 @@ from sqlalchemy.sql.visitors import iterate
 from strawberry import Schema
 from strawberry.types.field import StrawberryField
 
-from graphql_schema.reading.annotations import BACK_REFERENCE, Shape, core_schema, definition_of, shape_of
+from graphql_schema.reading.annotations import Shape, core_schema, definition_of, shape_of
 from graphql_schema.reading.declarations import (
-    REGISTRY,
+    ARGUMENT,
     Computed,
     Declaration,
     DeclarationError,
@@ -31,6 +31,7 @@ from graphql_schema.reading.declarations import (
     ToOne,
     declaration_of,
     key_of,
+    readable_behind,
     readable_of,
     readable_over,
 )
@@ -44,8 +45,7 @@ def check_schema(schema: Schema) -> None:
     """Raise DeclarationError with one line for every mistake in the declarations that the schema uses."""
     found: list[str] = []
     for kind in core_schema(schema).type_map.values():
-        definition = kind.extensions.get(BACK_REFERENCE)
-        owner = REGISTRY.get(getattr(definition, "origin", None))  # pyright: ignore[reportArgumentType]
+        owner = readable_behind(kind)
         if owner is not None:
             found += [f"{owner.path}: {mistake}" for mistake in _of_type(owner)]
         for each in kind.fields.values() if isinstance(kind, GraphQLObjectType) else ():
@@ -100,7 +100,7 @@ def _of_sources(what: str, readable: Readable, statement: Select[Any]) -> Iterat
 
 def _of_arguments(readable: Readable) -> Iterator[str]:
     taken = {each.key for each in iterate(readable.source) if isinstance(each, BindParameter)}
-    taken = {key.removeprefix("argument_") for key in taken if key.startswith("argument_")}
+    taken = {key.removeprefix(ARGUMENT) for key in taken if key.startswith(ARGUMENT)}
     if taken != set(readable.arguments):
         yield f"its SELECT takes {sorted(taken)} and its arguments are {sorted(readable.arguments)}; make them agree."
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
+from graphql import GraphQLNamedType
 from sqlalchemy import Column, ColumnElement, FromClause, Subquery, Table, and_, exists, select
 from sqlalchemy.sql.elements import ColumnClause, True_
 from sqlalchemy.sql.visitors import iterate, replacement_traverse
@@ -19,7 +20,7 @@ from strawberry.types.field import StrawberryField
 
 from graphql_schema.nodes import decode_id as decode_any_id
 from graphql_schema.nodes import encode_id as encode_any_id
-from graphql_schema.reading.annotations import object_definition
+from graphql_schema.reading.annotations import BACK_REFERENCE, object_definition
 from services.kernel.access import Permission
 from services.kernel.isolation import ACTOR
 
@@ -27,6 +28,9 @@ DECLARATION = "belfry.declaration"
 """Where a field's metadata keeps its declaration."""
 
 TENANT_COLUMN = "tenant_id"
+
+ARGUMENT = "argument_"
+"""How the parameters of a figure's SELECT begin."""
 
 E = TypeVar("E", bound=ColumnElement[Any])
 
@@ -198,6 +202,11 @@ def readable_of(python_type: Any) -> Readable:
         name = getattr(python_type, "__name__", python_type)
         raise DeclarationError(f"{name} is not a readable type: decorate it with @readable or @figure.")
     return found
+
+
+def readable_behind(kind: GraphQLNamedType) -> Readable | None:
+    """The declaration that a type of the schema was made from; None for types that are no rows."""
+    return REGISTRY.get(getattr(kind.extensions.get(BACK_REFERENCE), "origin", None))  # pyright: ignore[reportArgumentType]
 
 
 def readable_over(table: FromClause) -> Readable | None:

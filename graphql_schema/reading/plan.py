@@ -27,6 +27,7 @@ from graphql import (
     InlineFragmentNode,
     OperationDefinitionNode,
     OperationType,
+    SelectionNode,
     SelectionSetNode,
     get_directive_values,
     get_named_type,
@@ -34,7 +35,7 @@ from graphql import (
 from graphql.execution import VariableValues, get_argument_values
 from strawberry.types.field import StrawberryField
 
-from graphql_schema.reading.annotations import BACK_REFERENCE, definition_of, shape_of
+from graphql_schema.reading.annotations import definition_of, shape_of
 from graphql_schema.reading.declarations import (
     REGISTRY,
     Computed,
@@ -47,6 +48,7 @@ from graphql_schema.reading.declarations import (
     SameRow,
     ToOne,
     declaration_of,
+    readable_behind,
 )
 
 KEY_BYTES_MAX = 63
@@ -223,7 +225,7 @@ class _Planner:
         self, selected: SelectionSetNode, parent: GraphQLObjectType, merged: dict[str, list[FieldNode]], seen: set[str]
     ) -> None:
         for node in selected.selections:
-            if not self._is_included(node):
+            if not is_included(node, self.variables):
                 continue
             if isinstance(node, FieldNode):
                 key = (node.alias or node.name).value
@@ -241,11 +243,6 @@ class _Planner:
         kind = self.schema.type_map[name]
         is_abstract = isinstance(kind, GraphQLAbstractType)
         return kind is parent or (is_abstract and self.schema.is_sub_type(kind, parent))
-
-    def _is_included(self, node: Any) -> bool:
-        skip = get_directive_values(GraphQLSkipDirective, node, self.variables)
-        include = get_directive_values(GraphQLIncludeDirective, node, self.variables)
-        return not (skip and skip["if"]) and not (include and not include["if"])
 
     # Each kind of field.
 
@@ -348,12 +345,19 @@ class _Planner:
         return self._selection(nodes, graphql_field) if nodes[0].name.value == "node" else None
 
 
+def is_included(node: SelectionNode, variables: VariableValues) -> bool:
+    """Whether `@skip` and `@include` leave a selection in."""
+    skip = get_directive_values(GraphQLSkipDirective, node, variables)
+    include = get_directive_values(GraphQLIncludeDirective, node, variables)
+    return not (skip and skip["if"]) and not (include and not include["if"])
+
+
 def _below(nodes: list[FieldNode]) -> list[SelectionSetNode]:
     return [each.selection_set for each in nodes if each.selection_set is not None]
 
 
 def _readable_of(kind: GraphQLObjectType) -> Readable:
-    found = REGISTRY.get(getattr(kind.extensions.get(BACK_REFERENCE), "origin", None))  # pyright: ignore[reportArgumentType]
+    found = readable_behind(kind)
     if found is None:
         raise NotCompilable("undeclared")
     return found

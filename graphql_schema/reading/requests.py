@@ -15,7 +15,7 @@ from strawberry.utils.str_converters import to_camel_case
 from graphql_schema.nodes import decode_id as decode_any_id
 from graphql_schema.reading import conditions
 from graphql_schema.reading.conditions import NOBODY, PageRequest, Path
-from graphql_schema.reading.declarations import decode_id, readable_by_tag
+from graphql_schema.reading.declarations import ListOf, Readable, decode_id, readable_by_tag
 from graphql_schema.reading.plan import AnyNode, Figure, Many, Plan
 from services.kernel.access import Actor
 
@@ -77,27 +77,45 @@ def shape_of(requests: Sequence[Request]) -> tuple[Any, ...]:
 
 def _request(call: Many | AnyNode | Figure, arguments: Mapping[str, Any], context: Asking) -> Request:
     if isinstance(call, Many):
-        return conditions.page_request(
-            call.target,
-            call.declared.order,
-            arguments,
-            field=call.name,
-            tenant_id=context.actor.tenant_id,
-            key=context.cursor_key,
-        )
+        return list_request(call.target, call.declared, call.name, arguments, context)
     if isinstance(call, AnyNode):
         ids = arguments["ids"] if call.is_list else [arguments["id"]]
-        return NodeRequest(tuple(_found(each, context) for each in ids))
+        return NodeRequest(tuple(find_node(each, context) for each in ids))
+    readable = call.of.readable
+    given = {name: arguments.get(to_camel_case(name)) for name in readable.arguments}
+    return FigureRequest(figure_values(readable, given))
+
+
+# What both executors read alike.
+
+
+def list_request(
+    target: Readable, declared: ListOf, name: str, arguments: Mapping[str, Any], context: Asking
+) -> PageRequest:
+    """The arguments of a list, plain data by GraphQL names; `name` is its own. Raises BadUserInput."""
+    return conditions.page_request(
+        target,
+        declared.order,
+        arguments,
+        field=name,
+        tenant_id=context.actor.tenant_id,
+        key=context.cursor_key,
+    )
+
+
+def figure_values(readable: Readable, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a figure by their Python names, row ids in place of global ids; null where none is given."""
     values: dict[str, Any] = {}
-    for name, argument in call.of.readable.arguments.items():
-        value = arguments.get(to_camel_case(name))
+    for name, argument in readable.arguments.items():
+        value = given.get(name)
         if argument.node is not None and value is not None:
             value = decode_id(value, argument.node) or NOBODY
         values[name] = value
-    return FigureRequest(values)
+    return values
 
 
-def _found(global_id: str, context: Asking) -> tuple[str, UUID]:
+def find_node(global_id: str, context: Asking) -> tuple[str, UUID]:
+    """The tag and the row's id behind a global id; NOWHERE for everything that the actor may not read."""
     found = decode_any_id(global_id)
     readable = readable_by_tag(found[0]) if found is not None else None
     is_open = readable is not None and context.actor.may(readable.permission)

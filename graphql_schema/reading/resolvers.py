@@ -21,11 +21,11 @@ from strawberry.types.field import StrawberryField
 from strawberry.utils.str_converters import to_camel_case
 
 from graphql_schema.connections import PAGE_SIZE, PAGE_SIZE_MAX, TOTAL_COUNT_MAX
-from graphql_schema.nodes import decode_id as decode_any_id
 from graphql_schema.reading import conditions
 from graphql_schema.reading.annotations import shape_of
-from graphql_schema.reading.conditions import NOBODY, PageRequest
+from graphql_schema.reading.conditions import PageRequest
 from graphql_schema.reading.declarations import (
+    ARGUMENT,
     Argument,
     DeclarationError,
     Key,
@@ -33,13 +33,13 @@ from graphql_schema.reading.declarations import (
     Newest,
     Readable,
     ToOne,
-    decode_id,
     key_of,
     readable_by_tag,
     readable_of,
 )
 from graphql_schema.reading.figures import figure_rows
 from graphql_schema.reading.inputs import as_tree, filter_input, order_input
+from graphql_schema.reading.requests import figure_values, find_node, list_request
 from graphql_schema.reading.rows import Row, bind_value, frame_of, key_label
 from services.kernel.access import Actor
 from services.kernel.database import Snapshot
@@ -129,14 +129,7 @@ class ReadsList(Reads):
 
     def request(self, context: ReadingContext, arguments: Mapping[str, Any]) -> PageRequest:
         """Read the arguments, plain data by GraphQL names. Raises BadUserInput."""
-        return conditions.page_request(
-            self.target,
-            self.declared.order,
-            arguments,
-            field=self.name,
-            tenant_id=context.actor.tenant_id,
-            key=context.cursor_key,
-        )
+        return list_request(self.target, self.declared, self.name, arguments, context)
 
     async def resolve_async(self, next_: Any, source: Any, info: Any, **arguments: Any) -> "Page":
         context: ReadingContext = info.context
@@ -234,10 +227,8 @@ class ReadsFigure(Reads):
     async def resolve_async(self, next_: Any, source: Any, info: Any, **arguments: Any) -> Any:
         context: ReadingContext = info.context
         context.actor.require(self.target.permission)
-        values: dict[str, Any] = {f"argument_{name}": None for name in self.target.arguments}
-        for name, value in arguments.items():
-            node = self.target.arguments[name].node
-            values[f"argument_{name}"] = value if node is None or value is None else decode_id(value, node) or NOBODY
+        given = figure_values(self.target, arguments)
+        values = {f"{ARGUMENT}{name}": value for name, value in given.items()}
         async with context.snapshot() as snapshot:
             rows = await figure_rows(snapshot, self.target, values)
         return rows if self.is_list else next(iter(rows), None)
@@ -297,11 +288,9 @@ async def load_by_id(context: ReadingContext, readable: Readable, row_id: UUID |
 
 async def load_node(context: ReadingContext, global_id: str) -> Row | None:
     """The row behind a global id; None for everything that the actor cannot read."""
-    found = decode_any_id(global_id)
-    readable = readable_by_tag(found[0]) if found is not None else None
-    if found is None or readable is None or not context.actor.may(readable.permission):
-        return None
-    return await load_by_id(context, readable, found[1])
+    tag, row_id = find_node(global_id, context)
+    readable = readable_by_tag(tag)
+    return None if readable is None else await load_by_id(context, readable, row_id)
 
 
 async def matching_ids(snapshot: Snapshot, node_type: type, row_ids: Sequence[UUID], asked: object = None) -> set[UUID]:

@@ -47,6 +47,7 @@ from graphql_schema.nodes import encode_id_in_sql
 from graphql_schema.reading import conditions
 from graphql_schema.reading.conditions import PageRequest, Path
 from graphql_schema.reading.declarations import (
+    ARGUMENT,
     Key,
     Newest,
     Readable,
@@ -87,10 +88,6 @@ from graphql_schema.reading.plan import (
 )
 from graphql_schema.reading.requests import NodeRequest, Request
 from services.kernel.isolation import ACTOR
-
-ARGUMENT = "argument_"
-"""How the parameters of a figure's SELECT begin."""
-
 
 Getter = Callable[[Mapping[str, Any], Sequence[Request]], Any]
 """Finds the value of a parameter among the actor's values and the requests of the operation."""
