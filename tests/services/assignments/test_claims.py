@@ -8,8 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-import pytest
-
 from services.assignments import commands, handlers
 from services.assignments.rules import CLAIMS_MAX
 from services.conversations import commands as conversations
@@ -17,12 +15,9 @@ from services.conversations.events import ConversationClosed, SegmentEnded
 from services.conversations.rules import Outcome, ReplyPurpose
 from services.kernel import jobs, outbox
 from services.kernel.access import Actor, Role
-from services.kernel.database import Database
-from services.kernel.encryption import Vault
 from services.kernel.events import Occurrence
 from services.kernel.isolation import owned
 from services.kernel.runtime import Runtime
-from services.kernel.settings import Settings
 from tests.services.conversations.scenes import (
     Act,
     Held,
@@ -41,20 +36,8 @@ from tests.services.conversations.scenes import (
     submission,
     tried,
 )
-from tests.services.conversations.standing import Town, found_town
+from tests.services.conversations.standing import Town
 from tests.services.conversations.world import FORM
-
-
-@pytest.fixture
-async def town(database: Database) -> Town:
-    return await found_town(database)
-
-
-@pytest.fixture
-def runtime(settings: Settings, database: Database) -> Runtime:
-    """What a handler works with, as far as these handlers look: they call nobody."""
-    missing: Any = None
-    return Runtime(settings, database, Vault(settings.master_key), missing, missing, lambda: datetime.now(UTC))
 
 
 def claiming(conversation_id: UUID) -> Act:

@@ -13,10 +13,7 @@ from services.conversations.handlers import no_response
 from services.conversations.rules import ConversationState, Outcome, ReplyPurpose
 from services.kernel import jobs
 from services.kernel.access import Role
-from services.kernel.database import Database
-from services.kernel.encryption import Vault
 from services.kernel.runtime import Runtime
-from services.kernel.settings import Settings
 from tests.services.conversations.scenes import (
     Act,
     Held,
@@ -32,22 +29,10 @@ from tests.services.conversations.scenes import (
     sql,
     submission,
 )
-from tests.services.conversations.standing import Town, found_town
+from tests.services.conversations.standing import Town
 from tests.services.conversations.world import FORM, HARBOR, START, Thing, Version, deletion_event
 
 OPENED, CLOSED = ConversationState.OPEN, ConversationState.CLOSED
-
-
-@pytest.fixture
-async def town(database: Database) -> Town:
-    return await found_town(database)
-
-
-@pytest.fixture
-def runtime(settings: Settings, database: Database) -> Runtime:
-    """What a handler works with, as far as these handlers look: they call nobody."""
-    missing: Any = None
-    return Runtime(settings, database, Vault(settings.master_key), missing, missing, lambda: datetime.now(UTC))
 
 
 async def closing(exchange: Held, **changes: Any) -> Act:

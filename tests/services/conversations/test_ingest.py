@@ -40,11 +40,6 @@ from tests.support.database import connection_as
 ADA, BEN = "did:plc:ada", "did:plc:ben"
 
 
-@pytest.fixture
-async def town(database: Database) -> Town:
-    return await found_town(database)
-
-
 def thing_of(author: str, text: str, *, under: Thing | None = None, minutes: int = 0) -> Thing:
     at = START + timedelta(minutes=minutes)
     number = identifiers.new().hex

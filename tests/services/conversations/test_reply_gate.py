@@ -7,8 +7,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from uuid import uuid4
 
-import pytest
-
 from services.assignments import commands as assignments
 from services.conversations import commands
 from services.conversations.models import Message
@@ -16,7 +14,6 @@ from services.conversations.rules import AuthorKind, Direction, ReplyPurpose, Vi
 from services.deliveries import commands as deliveries
 from services.deliveries.rules import Resolution
 from services.kernel.access import Role
-from services.kernel.database import Database
 from tests.services.conversations.scenes import (
     Urls,
     act,
@@ -31,16 +28,11 @@ from tests.services.conversations.scenes import (
     submission,
     tried,
 )
-from tests.services.conversations.standing import Town, found_town
+from tests.services.conversations.standing import Town
 from tests.services.conversations.world import FORM, HARBOR, START, Fact, Thing, Version, deletion_event
 
 SECRET = "my daughter has been ill since march and we owe the rent"
 REPLIES = 50
-
-
-@pytest.fixture
-async def town(database: Database) -> Town:
-    return await found_town(database)
 
 
 async def test_of_fifty_replies_at_once_one_is_accepted_and_forty_nine_are_refused_with_a_code(

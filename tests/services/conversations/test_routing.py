@@ -4,7 +4,6 @@
 from datetime import timedelta
 from uuid import uuid4
 
-import pytest
 from sqlmodel import col
 
 from services.conversations import commands
@@ -12,7 +11,6 @@ from services.conversations import rules as conversation_rules
 from services.conversations.models import Category, CategoryDepartment, RoutingDecision, RoutingRule
 from services.conversations.rules import ConversationState
 from services.kernel.access import Role
-from services.kernel.database import Database
 from services.kernel.isolation import owned
 from tests.services.conversations.scenes import (
     Act,
@@ -27,13 +25,8 @@ from tests.services.conversations.scenes import (
     sql,
     submission,
 )
-from tests.services.conversations.standing import Town, found_town
+from tests.services.conversations.standing import Town
 from tests.services.conversations.world import FORM, HARBOR, SPRING, START
-
-
-@pytest.fixture
-async def town(database: Database) -> Town:
-    return await found_town(database)
 
 
 async def category_id(town: Town, urls: Urls, name: str):

@@ -28,11 +28,6 @@ GRANT = AccountGrant("did:plc:new", "new.test", "New", "https://pds.example", {"
 
 
 @pytest.fixture
-async def town(database: Database) -> Town:
-    return await found_town(database)
-
-
-@pytest.fixture
 def vault(settings: Settings) -> Vault:
     return Vault(settings.master_key)
 
