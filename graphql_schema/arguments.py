@@ -5,7 +5,6 @@ A refusal here has no path. Permissions are constants of declarations: an operat
 mutation, for which the actor has no right anywhere is refused as a whole, before it has any effect.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from graphql import (
@@ -30,10 +29,10 @@ from graphql_schema.context import Context
 from graphql_schema.errors import coded, refused
 from graphql_schema.reading import admission
 from graphql_schema.reading.annotations import definition_of
+from graphql_schema.reading.bounds import check_values
+from graphql_schema.reading.plan import is_included
 from services.kernel.errors import BadUserInput, RequestRefused
 
-INPUT_LIST_MAX = 100
-TEXT_LENGTH_MAX = 20_000
 VARIABLE_ERRORS_MAX = 10
 PERMISSION = "belfry.permission"
 """Where the metadata of a field that is not a declared read keeps the permission it needs."""
@@ -62,18 +61,7 @@ def check_arguments(
         return [coded(error, BadUserInput.code)]
     except RequestRefused as refusal:
         return [refused(refusal)]
-    return admission.refusals(schema, document, operation_name, variables, context)
-
-
-def check_text(text: str) -> None:
-    """Refuse what PostgreSQL cannot store in any text. Raises ValueError with a sentence for the caller."""
-    if "\x00" in text:
-        raise ValueError("Text cannot contain the character U+0000.")
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise ValueError("Text cannot contain half of a surrogate pair.") from error
+    return admission.refusals(admission.needs_of(schema, document, operation, coerced), coerced, context)
 
 
 class _Walk:
@@ -92,7 +80,9 @@ class _Walk:
         while stack:
             selection_set, parent = stack.pop()
             for node in selection_set.selections:
-                if isinstance(node, FieldNode):
+                if not is_included(node, self.variables):
+                    below = None
+                elif isinstance(node, FieldNode):
                     below = self._field(node, parent)
                 elif isinstance(node, InlineFragmentNode):
                     below = self._fragment(node, parent)
@@ -120,31 +110,12 @@ class _Walk:
             arguments = get_argument_values(field, node, self.variables, hide_suggestions=True)
             # A mutation names what is wrong with its input in userErrors.
             if parent is not self.schema.get_root_type(OperationType.MUTATION):
-                _check_values(arguments)
+                check_values(arguments)
         definition = definition_of(field)
         if definition is not None and (permission := definition.metadata.get(PERMISSION)) is not None:
             self.context.actor.require(permission)
         below = get_named_type(field.type)
         return (node.selection_set, below) if node.selection_set is not None and is_composite_type(below) else None
-
-
-def _check_values(arguments: Mapping[str, Any]) -> None:
-    stack: list[Any] = list(arguments.values())
-    while stack:
-        value = stack.pop()
-        if isinstance(value, str):
-            if len(value) > TEXT_LENGTH_MAX:
-                raise BadUserInput(f"A text has at most {TEXT_LENGTH_MAX} characters.")
-            try:
-                check_text(value)
-            except ValueError as error:
-                raise BadUserInput(str(error)) from error
-        elif isinstance(value, list):
-            if len(value) > INPUT_LIST_MAX:
-                raise BadUserInput(f"A list has at most {INPUT_LIST_MAX} items.")
-            stack.extend(value)
-        elif isinstance(value, dict):
-            stack.extend(value.values())
 
 
 def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:

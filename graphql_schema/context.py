@@ -4,15 +4,17 @@
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from graphql_schema.reading.execution import Execution, Executor
 from graphql_schema.rings import Rings
 from services.identity.queries import actor_of_token
 from services.kernel.access import Actor
 from services.kernel.database import Snapshot, UnitOfWork
 from services.kernel.errors import OrganizationSuspended, Unauthenticated
+from services.kernel.reads import Answers, Moment
 from services.kernel.runtime import Runtime
 
 BEARER = re.compile(r"^bearer +([A-Za-z0-9._~+/=-]{1,4096})$", re.IGNORECASE)
@@ -37,9 +39,27 @@ class Context:
     loaders: dict[Any, Any] = field(default_factory=dict[Any, Any], repr=False)
     """Loaders by relation and arguments. Never kept over events: what they hold may no longer be visible."""
 
+    execution: Execution = field(default_factory=Execution, repr=False)
+    """Which executor answers, and which one was asked for."""
+    moment: Moment | None = field(default=None, repr=False)
+    """Set where several transactions must see the same."""
+
+    @property
+    def reads(self) -> Answers:
+        """Where statements run that are whole answers."""
+        return self.moment or self.runtime.database.reads
+
+    def moments(self) -> AbstractAsyncContextManager[Moment]:
+        """A moment that several transactions may look at."""
+        return self.runtime.database.reads.moment()
+
     def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
         """A short READ ONLY transaction of the actor: one for each root field and loader batch."""
-        return self.runtime.database.snapshot(self.actor)
+        return self.runtime.database.snapshot(self.actor, self.moment)
+
+    def at(self, moment: Moment) -> "Context":
+        """The same operation, as if asked at that moment, and with nothing loaded yet."""
+        return replace(self, moment=moment, loaders={}, execution=Execution(Executor.ORDINARY))
 
     def unit_of_work(self) -> AbstractAsyncContextManager[UnitOfWork]:
         """A transaction of the actor that commits at its end: one for each mutation."""

@@ -21,7 +21,7 @@ from strawberry.types.base import get_object_definition
 from strawberry.types.field import StrawberryField
 from strawberry.utils.str_converters import to_camel_case
 
-from graphql_schema.arguments import INPUT_LIST_MAX, TEXT_LENGTH_MAX, check_text
+from graphql_schema.reading.bounds import INPUT_LIST_MAX, TEXT_LENGTH_MAX, check_text
 from graphql_schema.reading.conditions import NOBODY
 from graphql_schema.reading.declarations import decode_id
 from services.kernel.errors import DomainError, Invalid, LimitReached, TooLong

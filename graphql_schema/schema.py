@@ -29,6 +29,7 @@ from graphql_schema.identity.queries import IdentityQueries
 from graphql_schema.mutation import check_mutations
 from graphql_schema.reading.annotations import core_schema
 from graphql_schema.reading.checks import check_schema
+from graphql_schema.reading.operations import Operations
 from graphql_schema.reading.resolvers import default_resolver
 from graphql_schema.reading.roots import NodeQueries
 from graphql_schema.scalars import SCALAR_MAP
@@ -37,6 +38,7 @@ from graphql_schema.social_accounts.queries import SocialAccountQueries
 from graphql_schema.stages import ClosedStages, Stages
 from graphql_schema.tenancy.queries import TenancyQueries
 from graphql_schema.workload.queries import WorkloadQueries
+from services.kernel.settings import TenantBinding
 
 SDL_FILE = Path(__file__).with_name("schema.graphql")
 UNKNOWN_REQUEST = "00000000-0000-0000-0000-000000000000"
@@ -67,6 +69,9 @@ class Subscription(ConversationSubscriptions):
 
 class ApiSchema(strawberry.Schema):
     """A Strawberry schema whose results carry presented errors only, whatever executes and transports them."""
+
+    operations: Operations
+    """What is kept of earlier requests; set by build_schema."""
 
     @property
     def core(self) -> GraphQLSchema:
@@ -101,6 +106,8 @@ def build_schema(
     *,
     types: Iterable[type] = (),
     introspection: bool = True,
+    binding: TenantBinding = TenantBinding.STATEMENT,
+    sampled_share: float = 0,
 ) -> ApiSchema:
     """A schema with Belfry's stages and conventions. Fails when a declaration is wrong."""
     if mutation is not None:
@@ -119,12 +126,13 @@ def build_schema(
         ),
     )
     check_schema(schema)
+    schema.operations = Operations(schema.core, binding, sampled_share)
     return schema
 
 
-def api_schema(*, introspection: bool = True) -> ApiSchema:
-    """Belfry's schema, of all domains."""
-    return build_schema(Query, Mutation, Subscription, introspection=introspection)
+def api_schema(**options: Any) -> ApiSchema:
+    """Belfry's schema, of all domains. `options` are those of build_schema."""
+    return build_schema(Query, Mutation, Subscription, **options)
 
 
 def main() -> int:

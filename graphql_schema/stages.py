@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
-from graphql import DocumentNode, GraphQLError, NoSchemaIntrospectionCustomRule, validate
+import orjson
+from graphql import DocumentNode, ExecutionResult, GraphQLError, NoSchemaIntrospectionCustomRule, validate
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
@@ -23,6 +24,7 @@ from graphql_schema.limits import (
     check_operation_name,
     refusal_of_syntax,
 )
+from graphql_schema.reading.operations import Kept, Operations, Prepared
 from services.kernel.errors import BadUserInput, RequestRefused
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ class Stages(SchemaExtension):
     """Made anew for every operation. `introspection_open` closes `__schema` and `__type` by its subclass."""
 
     introspection_open = True
+    kept: Kept | None = None
+    prepared: Prepared | None = None
     execution_seconds_max = EXECUTION_SECONDS_MAX
 
     def on_operation(self) -> Iterator[None]:
@@ -42,8 +46,13 @@ class Stages(SchemaExtension):
         yield
 
     def on_parse(self) -> Iterator[None]:
-        yield
         execution = self.execution_context
+        self.kept = self.operations.find(execution.query or "", provided_operation_name(execution))
+        if self.kept is not None:
+            execution.graphql_document = self.kept.document
+            yield
+            return
+        yield
         if execution.graphql_document is None:
             self._explain_syntax()
             return
@@ -59,12 +68,18 @@ class Stages(SchemaExtension):
             execution.pre_execution_errors = self._findings(execution.graphql_document)
         yield
 
+    @property
+    def operations(self) -> Operations:
+        """What this schema knows of earlier requests."""
+        return cast("ApiSchema", self.execution_context.schema).operations
+
     async def on_execute(self) -> AsyncIterator[None]:
         if self.execution_context.operation_type is OperationType.SUBSCRIPTION:
             yield  # lives long; each of its events is bounded by statement_timeout
             return
         try:
             async with asyncio.timeout(self.execution_seconds_max):
+                await self._answer()
                 yield
         except TimeoutError as error:
             raise TimedOut from error
@@ -86,16 +101,43 @@ class Stages(SchemaExtension):
         if refusals:
             result.data, result.errors = None, [refused(refusals[0])]
 
+    async def _answer(self) -> None:
+        """Answer by one statement where that is possible; then there is nothing left to execute."""
+        execution = self.execution_context
+        if self.prepared is None:
+            return
+        try:
+            answer = await self.operations.answer(self.prepared, execution.context)
+        except RequestRefused as refusal:
+            execution.result = ExecutionResult(data=None, errors=[refused(refusal)])
+            return
+        if answer is not None:
+            execution.result = ExecutionResult(data=cast("Any", orjson.Fragment(answer)), errors=None)
+
     def _findings(self, document: DocumentNode) -> list[GraphQLError]:
+        execution = self.execution_context
+        variables = execution.variables or {}
+        if self.kept is None:
+            errors = self._invalid(document)
+            if errors:
+                return errors
+            name = provided_operation_name(execution)
+            self.kept = self.operations.keep(execution.query or "", name, document)
+        if self.kept is not None:
+            self.prepared = self.operations.prepare(self.kept, variables, execution.context)
+        if self.prepared is not None:
+            return []
+        schema = cast("ApiSchema", execution.schema).core
+        return check_arguments(schema, document, execution.operation_name, variables, execution.context)
+
+    def _invalid(self, document: DocumentNode) -> list[GraphQLError]:
         execution = self.execution_context
         schema = cast("ApiSchema", execution.schema).core
         rules: list[Any] = [*execution.validation_rules, MaybeNullValidationRule, OneOfInputValidationRule]
         if not self.introspection_open:
             rules.append(NoSchemaIntrospectionCustomRule)
         errors = validate(schema, document, rules, max_errors=VALIDATION_ERRORS_MAX, hide_suggestions=True)
-        if errors:
-            return [coded(error, VALIDATION_FAILED) for error in errors]
-        return check_arguments(schema, document, execution.operation_name, execution.variables or {}, execution.context)
+        return [coded(error, VALIDATION_FAILED) for error in errors]
 
 
 class ClosedStages(Stages):

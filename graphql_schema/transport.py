@@ -51,6 +51,7 @@ from graphql_schema.negotiation import (
     refusal_response,
     status_for,
 )
+from graphql_schema.reading.execution import Execution, Executor
 from graphql_schema.request_ids import request_id_of
 from graphql_schema.rings import Rings
 from graphql_schema.schema import ApiSchema
@@ -58,6 +59,8 @@ from services.kernel.errors import Forbidden, RequestRefused
 from services.kernel.runtime import Runtime
 
 EXCHANGE = "belfry.exchange"
+EXECUTION = "X-Execution"
+"""Which executor answered; on a request, which one shall."""
 
 
 @dataclass
@@ -66,6 +69,7 @@ class Exchange:
 
     media: Media
     data: GraphQLRequestData
+    execution: Execution
     kind: str = EXECUTED
     retry_after_seconds: int | None = None
 
@@ -136,7 +140,8 @@ class Api(GraphQL[Any, None]):
         body = await receive_body(request.receive, headers.get("content-length"))
         check_nesting(body)
         token, actor = await authenticate(self.runtime, headers.get("authorization"))
-        request.scope[EXCHANGE] = Exchange(media, request_data(parse_object(body)))
+        execution = Execution(self._asked_executor(headers.get(EXECUTION)))
+        request.scope[EXCHANGE] = Exchange(media, request_data(parse_object(body)), execution)
         context = Context(
             runtime=self.runtime,
             actor=actor,
@@ -144,8 +149,14 @@ class Api(GraphQL[Any, None]):
             locale=preferred_locale(headers.get("accept-language")),
             token=token,
             rings=self.rings,
+            execution=execution,
         )
         return await self.run(request, context=context)
+
+    def _asked_executor(self, named: str | None) -> Executor | None:
+        """Anybody may compare the two ways on an installation of one machine; elsewhere it would only cost."""
+        is_ordinary = named == Executor.ORDINARY and self.runtime.settings.is_local
+        return Executor.ORDINARY if is_ordinary else None
 
     async def parse_http_body(self, request: Any) -> GraphQLRequestData:
         return cast("ExchangeAdapter", request).exchange.data
@@ -191,7 +202,7 @@ class Api(GraphQL[Any, None]):
 
     def create_response(self, response_data: Any, sub_response: Response) -> Response:
         exchange = cast("ExchangeResponse", sub_response).exchange
-        headers = dict(HEADERS)
+        headers = {**HEADERS, EXECUTION: exchange.execution.used}
         if exchange.retry_after_seconds is not None:
             headers["Retry-After"] = str(exchange.retry_after_seconds)
         return Response(

@@ -14,6 +14,7 @@ from strawberry.utils.str_converters import to_camel_case
 
 from graphql_schema.nodes import decode_id as decode_any_id
 from graphql_schema.reading import conditions
+from graphql_schema.reading.bounds import check_values
 from graphql_schema.reading.conditions import NOBODY, PageRequest, Path
 from graphql_schema.reading.declarations import ListOf, Readable, decode_id, readable_by_tag
 from graphql_schema.reading.plan import AnyNode, Figure, Many, Plan
@@ -67,7 +68,12 @@ class Asking(Protocol):
 
 def requests_of(plan: Plan, variables: VariableValues, context: Asking) -> list[Request]:
     """The arguments of every call of a plan, in their order. Raises BadUserInput."""
-    return [_request(each, each.call.arguments(variables), context) for each in plan.calls]
+    return [_request(each, _checked(each.call.arguments(variables)), context) for each in plan.calls]
+
+
+def _checked(arguments: dict[str, Any]) -> dict[str, Any]:
+    check_values(arguments)
+    return arguments
 
 
 def shape_of(requests: Sequence[Request]) -> tuple[Any, ...]:

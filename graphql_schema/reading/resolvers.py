@@ -37,6 +37,7 @@ from graphql_schema.reading.declarations import (
     readable_by_tag,
     readable_of,
 )
+from graphql_schema.reading.execution import Execution
 from graphql_schema.reading.figures import figure_rows
 from graphql_schema.reading.inputs import as_tree, filter_input, order_input
 from graphql_schema.reading.requests import figure_values, find_node, list_request
@@ -58,6 +59,8 @@ class ReadingContext(Protocol):
     def cursor_key(self) -> bytes: ...
     @property
     def loaders(self) -> dict[Any, Any]: ...
+    @property
+    def execution(self) -> Execution: ...
     def snapshot(self) -> AbstractAsyncContextManager[Snapshot]: ...
 
 

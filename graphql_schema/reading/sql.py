@@ -87,10 +87,12 @@ from graphql_schema.reading.plan import (
     Value,
 )
 from graphql_schema.reading.requests import NodeRequest, Request
-from services.kernel.isolation import ACTOR
+from services.kernel.access import Actor
+from services.kernel.isolation import ACTOR, ACTOR_READERS
+from services.kernel.settings import TenantBinding
 
-Getter = Callable[[Mapping[str, Any], Sequence[Request]], Any]
-"""Finds the value of a parameter among the actor's values and the requests of the operation."""
+Getter = Callable[[Actor, Sequence[Request]], Any]
+"""Finds the value of a parameter in the actor or in the requests of the operation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,28 +102,29 @@ class Statement:
     text: str
     parameters: tuple[Getter, ...]
 
-    def values(self, actor: Mapping[str, Any], requests: Sequence[Request]) -> list[Any]:
+    def values(self, actor: Actor, requests: Sequence[Request]) -> list[Any]:
         """The values, for one actor and the requests of one operation in the order of its calls."""
         return [each(actor, requests) for each in self.parameters]
 
 
-def write(plan: Plan, requests: Sequence[Request]) -> Statement:
+def write(plan: Plan, requests: Sequence[Request], binding: TenantBinding = TenantBinding.STATEMENT) -> Statement:
     """The statement of a plan for all requests of the same shapes."""
-    return _Writer(requests).statement(plan)
+    return _Writer(requests, binding).statement(plan)
 
 
 @dataclass
 class _Writer:
     requests: Sequence[Request]
+    binding: TenantBinding
     slots: dict[str, tuple[int, Path]] = field(default_factory=dict[str, tuple[int, Path]])
 
     def statement(self, plan: Plan) -> Statement:
         roots = [self._root(root).label(key) for key, root in plan.roots]
         op = select(*roots).where(IS_BOUND).offset(literal_column("0")).lateral("op")
-        setting = func.set_config(
-            literal_column("'app.tenant_id'"), sql_cast(ACTOR.tenant, Text), literal_column("true")
-        )
-        bound = select(sql_cast(setting, Uuid).label("tenant")).cte("bound").prefix_with("MATERIALIZED")
+        tenant = sql_cast(ACTOR.tenant, Text)
+        if self.binding is TenantBinding.STATEMENT:
+            tenant = func.set_config(literal_column("'app.tenant_id'"), tenant, literal_column("true"))
+        bound = select(sql_cast(tenant, Uuid).label("tenant")).cte("bound").prefix_with("MATERIALIZED")
         whole = select(sql_cast(json_of(op), Text)).select_from(bound.join(op, true()))
         compiled = whole.compile(dialect=DIALECT)
         names = cast("list[str]", cast("Any", compiled).positiontup)
@@ -134,7 +137,8 @@ class _Writer:
             constant = bound.value if process is None else process(bound.value)
             return lambda _actor, _requests: constant
         if name not in self.slots:
-            return lambda actor, _: actor[name] if process is None else process(actor[name])
+            read = ACTOR_READERS[name]
+            return lambda actor, _: read(actor) if process is None else process(read(actor))
         number, path = self.slots[name]
         return lambda _, requests: requests[number].at(path) if process is None else process(requests[number].at(path))
 

@@ -86,6 +86,7 @@ class CategoryDepartment(TenantOwned, table=True):
     __tablename__ = "category_department"
     __table_args__: ClassVar[Any] = constraints(
         UniqueConstraint("tenant_id", "category_id", "department_id"),
+        Index("ix_category_department_category_id", "tenant_id", "category_id", "id"),
         Index("uq_category_department_responsible", "tenant_id", "category_id", unique=True,
               postgresql_where=text("is_responsible")),
         Index("ix_category_department_department_id", "tenant_id", "department_id", "category_id"),
@@ -132,8 +133,12 @@ class Conversation(Versioned, table=True):
         Index("ix_conversation_category_id", "tenant_id", "category_id", "due_order", "id"),
         Index("ix_conversation_social_account_id", "tenant_id", "social_account_id", "due_order", "id"),
         Index("ix_conversation_contact_id", "tenant_id", "contact_id", "due_order", "id"),
+        Index("ix_conversation_contact_id_opened_at", "tenant_id", "contact_id", "opened_at", "id"),
+        Index("ix_conversation_contact_id_last_message_at", "tenant_id", "contact_id", "last_message_at", "id"),
+        Index("ix_conversation_contact_id_priority", "tenant_id", "contact_id", "priority", "id"),
         Index("ix_conversation_holder_id", "tenant_id", "holder_id", "due_order", "id"),
         Index("ix_conversation_priority", "tenant_id", "priority", "due_order", "id"),
+        Index("ix_conversation_priority_id", "tenant_id", "priority", "id"),
         Index("ix_conversation_channel_kind", "tenant_id", "channel_kind", "due_order", "id"),
     )
     __not_personal__: ClassVar = frozenset({"server_host", "language", "reference"})
@@ -178,6 +183,7 @@ class Participant(TenantOwned, table=True):
     __tablename__ = "participant"
     __table_args__: ClassVar[Any] = constraints(
         UniqueConstraint("tenant_id", "conversation_id", "membership_id", "kind"),
+        Index("ix_participant_conversation_id", "tenant_id", "conversation_id", "id"),
         Index("ix_participant_membership_id", "tenant_id", "membership_id", "conversation_id"),
     )
 
@@ -211,7 +217,7 @@ class WaitingSegment(TenantOwned, table=True):
     __tablename__ = "waiting_segment"
     __table_args__: ClassVar[Any] = constraints(
         UniqueConstraint("tenant_id", "opened_by"),
-        Index("ix_waiting_segment_conversation_id", "tenant_id", "conversation_id", "opened_at"),
+        Index("ix_waiting_segment_conversation_id", "tenant_id", "conversation_id", "opened_at", "id"),
         Index("ix_waiting_segment_opened_at", "tenant_id", "opened_at", "id"),
     )
 
@@ -307,7 +313,7 @@ class Closing(TenantOwned, table=True):
 
     __tablename__ = "closing"
     __table_args__: ClassVar[Any] = constraints(
-        Index("ix_closing_conversation_id", "tenant_id", "conversation_id", "at")
+        Index("ix_closing_conversation_id", "tenant_id", "conversation_id", "at", "id")
     )
 
     conversation_id: UUID = tenant_reference("conversation")

@@ -14,8 +14,6 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Executable, Row, Select, UpdateBase, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, SessionTransaction
 from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
@@ -23,18 +21,16 @@ from sqlmodel import SQLModel
 
 from services.kernel import identifiers, outbox
 from services.kernel.access import Actor
-from services.kernel.errors import NotFound, ServiceUnavailable
+from services.kernel.busy import busy_is_unavailable
+from services.kernel.errors import NotFound
 from services.kernel.events import Event
 from services.kernel.isolation import PlatformLocal, TenantOwned, Versioned, actor_values
+from services.kernel.reads import CHECKOUT_SECONDS_MAX, Moment, Reads
 from services.kernel.serialization import from_json, to_json
 
 POOL_SIZE = 10
 # Each organization's SET LOCAL is one more text: at the default of 100 they evict each other.
 STATEMENT_CACHE_SIZE = 1000
-CHECKOUT_SECONDS_MAX = 5
-BUSY_STATES = frozenset({"55P03", "40P01", "57014", "53300", "57P01", "57P03"})
-"""SQLSTATEs that mean "not now": lock not available, deadlock, cancelled, too many connections, shutting down."""
-
 T = TypeVar("T")
 M = TypeVar("M", bound=SQLModel)
 
@@ -58,6 +54,8 @@ def _set_tenant(session: Session, _transaction: SessionTransaction, connection: 
     actor = session.info.get("actor")
     if not isinstance(actor, Actor) or not isinstance(actor.tenant_id, UUID):
         raise TransactionWithoutOrganization
+    if "moment" in session.info:
+        connection.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{session.info['moment']}'")  # before any query
     connection.exec_driver_sql(f"SET LOCAL app.tenant_id = '{actor.tenant_id}'")  # SET takes no parameters
     found = connection.exec_driver_sql("SELECT current_setting('app.tenant_id', true), now()").one()
     if found[0] != str(actor.tenant_id):
@@ -191,21 +189,25 @@ class Database:
 
     def __init__(self, url: str, *, bell: Bell | None = None, pool_size: int = POOL_SIZE) -> None:
         self.engine = make_engine(url, pool_size)
+        self.reads = Reads(url, pool_size)
         self._reading = self.engine.execution_options(postgresql_readonly=True)
+        self._shared = self._reading.execution_options(isolation_level="REPEATABLE READ")
         self._bell = bell
 
     @asynccontextmanager
-    async def snapshot(self, actor: Actor) -> AsyncIterator[Snapshot]:
-        """A READ ONLY transaction of one actor."""
-        with _busy_is_unavailable():
-            async with self._session(self._reading, actor) as session:
+    async def snapshot(self, actor: Actor, moment: Moment | None = None) -> AsyncIterator[Snapshot]:
+        """A READ ONLY transaction of one actor; with `moment`, one that sees exactly what that one sees."""
+        with busy_is_unavailable():
+            async with self._session(self._reading if moment is None else self._shared, actor) as session:
+                if moment is not None:
+                    session.info["moment"] = moment.name
                 await session.connection()
                 yield Snapshot(session, actor)
 
     @asynccontextmanager
     async def unit_of_work(self, actor: Actor) -> AsyncIterator[UnitOfWork]:
         """A transaction of one actor that commits when the block ends, and rolls back when it raises."""
-        with _busy_is_unavailable():
+        with busy_is_unavailable():
             async with self._session(self.engine, actor) as session:
                 await session.connection()
                 uow = UnitOfWork(session, actor)
@@ -218,12 +220,13 @@ class Database:
     @asynccontextmanager
     async def directory(self) -> AsyncIterator[Directory]:
         """A transaction without organization that commits when the block ends."""
-        with _busy_is_unavailable():
+        with busy_is_unavailable():
             async with AsyncSession(self.engine, expire_on_commit=False) as session:
                 yield Directory(session)
                 await session.commit()
 
     async def close(self) -> None:
+        await self.reads.close()
         await self.engine.dispose()
 
     @staticmethod
@@ -231,21 +234,6 @@ class Database:
         if not isinstance(actor, Actor):  # pyright: ignore[reportUnnecessaryIsInstance]  the type is a promise, this is a lock
             raise TransactionWithoutOrganization
         return AsyncSession(engine, sync_session_class=TenantSession, expire_on_commit=False, info={"actor": actor})
-
-
-class _busy_is_unavailable:  # noqa: N801  reads as a statement
-    """Turn "the database is busy or away" into a refusal that says: try again."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        # No other I/O happens inside a transaction: a socket that is missing or refused is the database's.
-        if isinstance(error, OSError | PoolTimeoutError):
-            raise ServiceUnavailable from error
-        if isinstance(error, DBAPIError):
-            state = getattr(error.orig, "sqlstate", None)
-            if error.connection_invalidated or state in BUSY_STATES or isinstance(error, OperationalError):
-                raise ServiceUnavailable from error
 
 
 def make_engine(url: str, pool_size: int = POOL_SIZE) -> AsyncEngine:

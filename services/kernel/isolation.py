@@ -6,7 +6,7 @@ row security. Models say only `TenantOwned` and `tenant_reference("department")`
 The DDL of the same conventions, for migrations, lies in `kernel/migrations.py`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
@@ -255,17 +255,30 @@ class ActorParameters:
 ACTOR = ActorParameters()
 
 
+def _actor_readers() -> Mapping[str, Callable[[Actor], Any]]:
+    readers: dict[str, Callable[[Actor], Any]] = {
+        "actor_tenant": lambda actor: actor.tenant_id,
+        "actor_membership": lambda actor: actor.membership_id,
+        "actor_sees_small_numbers": lambda actor: (
+            actor.kind is ActorKind.SYSTEM or bool(set(actor.roles) - {Role.VIEWER})
+        ),
+    }
+    for permission in Permission:
+        name = f"actor_{permission.name.lower()}"
+        readers[f"{name}_everywhere"] = lambda actor, of=permission: actor.range_of(of).everywhere
+        readers[f"{name}_coordinates"] = lambda actor, of=permission: actor.range_of(of).coordinates
+        readers[f"{name}_held"] = lambda actor, of=permission: actor.range_of(of).held
+        readers[f"{name}_departments"] = lambda actor, of=permission: sorted(actor.range_of(of).departments)
+    return readers
+
+
+ACTOR_READERS = _actor_readers()
+"""How to find the value of each parameter that a predicate over `ACTOR` may hold, by its name."""
+
+
 def actor_values(actor: Actor) -> dict[str, Any]:
     """A value for every parameter that a predicate over `ACTOR` may hold."""
-    values: dict[str, Any] = {"actor_tenant": actor.tenant_id, "actor_membership": actor.membership_id}
-    values["actor_sees_small_numbers"] = actor.kind is ActorKind.SYSTEM or bool(set(actor.roles) - {Role.VIEWER})
-    for permission in Permission:
-        reach, name = actor.range_of(permission), f"actor_{permission.name.lower()}"
-        values[f"{name}_everywhere"] = reach.everywhere
-        values[f"{name}_coordinates"] = reach.coordinates
-        values[f"{name}_held"] = reach.held
-        values[f"{name}_departments"] = sorted(reach.departments)
-    return values
+    return {name: read(actor) for name, read in ACTOR_READERS.items()}
 
 
 M = TypeVar("M", bound=TenantRow)

@@ -31,6 +31,16 @@ class Environment(StrEnum):
     PRODUCTION = "production"
 
 
+class TenantBinding(StrEnum):
+    """How a compiled read names its organization: inside its one statement, or by SET LOCAL in a transaction around it.
+
+    The second is for engines on which what the statement sets does not reach its own other parts.
+    """
+
+    STATEMENT = "statement"
+    TRANSACTION = "transaction"
+
+
 class Settings(BaseSettings):
     """What an installation decides. Unknown names are ignored; a wrong value stops the start with its name."""
 
@@ -63,6 +73,12 @@ class Settings(BaseSettings):
         default=frozenset(), description="Addresses or networks of proxies whose X-Forwarded-For is believed."
     )
     introspection: bool = True
+    tenant_binding: TenantBinding = Field(
+        default=TenantBinding.STATEMENT, description="How a compiled read names its organization to the database."
+    )
+    sampled_reads: float = Field(
+        default=0.001, ge=0, le=1, description="The share of compiled reads that are compared with the ordinary way."
+    )
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
     @field_validator("outbound_allow", "allowed_origins", "trusted_proxies", mode="before")

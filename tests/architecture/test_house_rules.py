@@ -17,7 +17,7 @@ LICENSE_LINE = "# SPDX-License-Identifier: EUPL-1.2"
 WORDLESS = frozenset({"utils", "util", "helpers", "helper", "common", "base", "manager", "misc"})
 READS_ENVIRONMENT = ("services/kernel/settings.py", "services/embedded/")
 WRITES_SQL = frozenset(
-    {"services/kernel/database.py", "services/kernel/migrations.py", "services/kernel/isolation.py"}
+    {f"services/kernel/{name}.py" for name in ("database", "reads", "migrations", "isolation")}
     # The embedded cluster's own database is made before there is any other; its names are constants.
     | {"services/embedded/postgres.py"}
 )

@@ -12,13 +12,15 @@ import pytest
 from graphql_schema import errors
 from graphql_schema.limits import BODY_BYTES_MAX, EXECUTION_SECONDS_MAX
 from graphql_schema.negotiation import EXECUTED, STATUSES, Media, negotiate, status_for
+from graphql_schema.schema import api_schema
 from graphql_schema.stages import Stages
 from services.kernel.access import Actor, Role
 from services.kernel.database import Database
+from services.kernel.settings import Environment, Settings
 from services.tenancy import queries as tenancy
 from services.tenancy.rules import OrganizationState
 from tests.graphql_schema.conftest import TokenOf
-from tests.graphql_schema.serving import GRAPHQL, JSON, Served
+from tests.graphql_schema.serving import GRAPHQL, JSON, Served, served
 from tests.support.organizations import TestOrganization, found_organization
 
 SUBSCRIPTION = "subscription { count }"
@@ -195,7 +197,7 @@ async def test_a_suspended_organization_is_told_so(api: Served, database: Databa
     async with database.unit_of_work(Actor.system(organization.id)) as uow:
         (await tenancy.organization(uow)).state = OrganizationState.SUSPENDED
     for media in Media:
-        answer = await api.post(query("{ echo }"), token, accept=media)
+        answer = await api.post(query("{ never: echo }"), token, accept=media)
         assert answer.status_code == 403
         assert answer.json()["errors"][0]["extensions"]["code"] == "ORGANIZATION_SUSPENDED"
 
@@ -232,7 +234,7 @@ async def test_a_database_that_is_away_is_503_with_a_time_to_come_back(
 
     monkeypatch.setattr(kernel.Database, "directory", _unreachable)
     for media in Media:
-        answer = await api.post(query("{ echo }"), token, accept=media)
+        answer = await api.post(query("{ never: echo }"), token, accept=media)
         assert answer.status_code == 503
         assert answer.headers["retry-after"] == "2"
         error = answer.json()["errors"][0]
@@ -249,6 +251,20 @@ def _unreachable(_database: Database) -> Any:
     raise ServiceUnavailable
 
 
+async def test_the_slow_way_can_be_asked_for_on_an_installation_of_one_machine_only(
+    edge_settings: Settings, home: TestOrganization, token_of: TokenOf
+) -> None:
+    bearer, asked = await token_of(home, Role.COORDINATOR), {"X-Execution": "ordinary"}
+    document = query("{ departments { totalCount } }")
+    elsewhere = edge_settings.model_copy(update={"environment": Environment.PRODUCTION})
+    for settings, expected in ((edge_settings, "ordinary"), (elsewhere, "compiled")):
+        async with served(settings, api_schema()) as running:
+            assert (await running.post(document, bearer)).headers["X-Execution"] == "compiled"
+            assert (await running.post(document, bearer, headers=asked)).headers["X-Execution"] == expected
+            answer = await running.post(document, bearer, headers={"X-Execution": "?"})
+            assert answer.headers["X-Execution"] == "compiled"
+
+
 async def test_a_defect_before_execution_is_500_and_says_nothing(
     api: Served, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,7 +273,7 @@ async def test_a_defect_before_execution_is_500_and_says_nothing(
 
     monkeypatch.setattr("graphql_schema.stages.check_document", explode)
     for media in Media:
-        answer = await api.post(query("{ echo }"), token, accept=media)
+        answer = await api.post(query("{ never: echo }"), token, accept=media)
         assert answer.status_code == 500
         assert answer.json()["errors"] == [
             {

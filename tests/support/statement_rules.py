@@ -9,13 +9,15 @@ organization; this makes it fail.
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import cast
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
 
 CONTROL = re.compile(
-    r"^(BEGIN|START TRANSACTION|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|RESET|SHOW|DEALLOCATE|SET TRANSACTION|SET LOCAL)\b",
+    r"^(BEGIN|START TRANSACTION|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|RESET|SHOW|DEALLOCATE|EXECUTE"
+    r"|SET TRANSACTION|SET LOCAL)\b",
     re.IGNORECASE,
 )
 SESSION_TENANT = re.compile(r"^SET\s+(SESSION\s+)?app\.", re.IGNORECASE)
@@ -203,7 +205,7 @@ def _note(level: _Level, equality: exp.Expr, only: str | None) -> None:
         alias = _tenant_column(one, level)
         if alias is None or alias not in level.tables or only not in (None, alias):
             continue
-        if _is_parameter(other):
+        if _is_parameter(other) or _is_bound_tenant(other):
             level.bound.add(alias)
         elif (against := _tenant_column(other, level)) is not None:
             if against in level.tables:
@@ -224,6 +226,21 @@ def _tenant_column(node: exp.Expr, level: _Level) -> str | None:
 
 def _is_parameter(node: exp.Expr) -> bool:
     return isinstance(_bare(node), exp.Parameter | exp.Placeholder)
+
+
+def _is_bound_tenant(node: exp.Expr) -> bool:
+    """`bound.tenant` of a compiled read, whose first part is nothing but the organization of its parameter."""
+    column = _bare(node)
+    if not isinstance(column, exp.Column) or (column.table, column.name) != ("bound", "tenant"):
+        return False
+    whole = cast("exp.Select", node.root())
+    parts = {each.alias_or_name: each for each in whole.ctes} if isinstance(whole, exp.Select) else {}
+    bound = parts.get("bound")
+    if bound is None or len(parts) > 1 or not isinstance(bound.this, exp.Select) or bound.this.args.get("from_"):
+        return False
+    (tenant,) = bound.this.expressions
+    content = _bare(tenant.unalias())
+    return _is_parameter(content) or (isinstance(content, exp.Func) and _name(content) == "set_config")
 
 
 def _bare(node: exp.Expr) -> exp.Expr:

@@ -2,13 +2,17 @@
 """Fixtures of reading: the declared schema over a real database with two planted organizations."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+import orjson
 import pytest
 
+from graphql_schema.reading.execution import Execution, Executor
 from graphql_schema.schema import ApiSchema, build_schema
 from services.kernel.access import Actor
 from services.kernel.database import Database
+from services.kernel.settings import TenantBinding
 from tests.graphql_schema.reading.planting import Planted, Query, Reader, plant
 from tests.support.organizations import found_organization
 
@@ -28,6 +32,12 @@ def schema() -> ApiSchema:
 
 
 @pytest.fixture(scope="session")
+def schema_behind_set() -> ApiSchema:
+    """The same for engines where a statement cannot bind its own organization."""
+    return build_schema(Query, binding=TenantBinding.TRANSACTION)
+
+
+@pytest.fixture(scope="session")
 async def here(reading_database: Database) -> Planted:
     """The organization that is read."""
     return await plant(reading_database, await found_organization(reading_database, name="Hierwijk"), 1)
@@ -41,16 +51,49 @@ async def there(reading_database: Database) -> Planted:
 
 @pytest.fixture
 def reader(reading_database: Database) -> Callable[[Actor], Reader]:
-    """A fresh context for an actor."""
+    """A fresh context for an actor, of the ordinary executor."""
     return lambda actor: Reader(reading_database, actor)
 
 
+UNDECLARED = ("__schema", "__type(", "viewer")
+"""What has a resolver of its own, so that no statement answers it."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to answer queries: a schema, and the executor that is asked for."""
+
+    schema: ApiSchema
+    database: Database
+    executor: Executor
+
+    async def run(self, actor: Actor, document: str, variables: Mapping[str, Any]) -> Any:
+        """The result. What can be compiled must have been."""
+        reader = Reader(self.database, actor, execution=Execution(self.executor))
+        result = await self.schema.execute(document, variable_values=dict(variables), context_value=reader)
+        is_undeclared = any(each in document for each in UNDECLARED)
+        assert result.errors or is_undeclared or reader.execution.used is self.executor
+        if isinstance(result.data, orjson.Fragment):
+            result.data = orjson.loads(orjson.dumps(result.data))
+        return result
+
+
+WAYS = ("ordinary", "one statement", "in a transaction")
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest, schema: ApiSchema, schema_behind_set: ApiSchema, reading_database: Database):
+    """Every way in which a query is answered: tests that ask run in each."""
+    executor = Executor.ORDINARY if request.param == "ordinary" else Executor.COMPILED
+    return Way(schema_behind_set if request.param == "in a transaction" else schema, reading_database, executor)
+
+
 @pytest.fixture
-def ask(schema: ApiSchema, reader: Callable[[Actor], Reader]) -> Callable[..., Awaitable[Any]]:
+def ask(way: Way) -> Callable[..., Awaitable[Any]]:
     """Runs a document as an actor: `data = await ask(actor, "{ … }", name=value)`. Errors fail the test."""
 
     async def run(actor: Actor, document: str, **variables: Any) -> Any:
-        result = await schema.execute(document, variable_values=variables, context_value=reader(actor))
+        result = await way.run(actor, document, variables)
         assert result.errors is None, result.errors
         return result.data
 
@@ -58,11 +101,11 @@ def ask(schema: ApiSchema, reader: Callable[[Actor], Reader]) -> Callable[..., A
 
 
 @pytest.fixture
-def codes(schema: ApiSchema, reader: Callable[[Actor], Reader]) -> Callable[..., Awaitable[list[str]]]:
+def codes(way: Way) -> Callable[..., Awaitable[list[str]]]:
     """Runs a document and gives the codes of its errors. A refused operation has no data."""
 
     async def run(actor: Actor, document: str, **variables: Any) -> list[str]:
-        result = await schema.execute(document, variable_values=variables, context_value=reader(actor))
+        result = await way.run(actor, document, variables)
         assert result.data is None or not result.errors, result
         return [(each.extensions or {})["code"] for each in result.errors or ()]
 

@@ -29,6 +29,8 @@ from tests.graphql_schema.reading.planting import START
 DEPTH_MAX = 4
 WORDS = ["", "a", "lamp", "Größe", "😀", "\u2028", 'quote " and \\ back', "Name 1", "h2", "O'Brien"]
 PAGED = ("first", "last", "after", "before")
+PERIOD = ("since", "until")
+"""Without them a figure ends at the instant of its transaction, and two transactions have two."""
 
 
 @dataclass
@@ -116,7 +118,7 @@ class Author:
     def arguments(self, graphql_field: GraphQLField) -> str:
         given: dict[str, Any] = {}
         for name, argument in graphql_field.args.items():
-            required = isinstance(argument.type, GraphQLNonNull)
+            required = isinstance(argument.type, GraphQLNonNull) or name in PERIOD
             if name in PAGED or not (required or self.chance.random() < 0.3):
                 continue
             given[name] = (argument.type, self.value(argument.type))

@@ -3,7 +3,7 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +12,7 @@ import strawberry
 from graphql_schema.conversations.queries import ConversationQueries
 from graphql_schema.deliveries.queries import DeliveryQueries
 from graphql_schema.identity.queries import IdentityQueries
+from graphql_schema.reading.execution import Execution, Executor
 from graphql_schema.reading.roots import NodeQueries
 from graphql_schema.social_accounts.queries import SocialAccountQueries
 from graphql_schema.tenancy.queries import TenancyQueries
@@ -41,12 +42,24 @@ from services.deliveries.models import Delivery
 from services.deliveries.rules import Origin
 from services.kernel.access import Actor, Role
 from services.kernel.database import Database
+from services.kernel.reads import Answers, Moment
 from services.social_accounts.models import SocialAccount
 from services.social_accounts.rules import Network, OutboundKind, Purpose
 from tests.support.organizations import TestOrganization
 
 START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 CONVERSATIONS = 60
+ODD = (
+    "",
+    "",
+    " Größe",
+    " 😀🧑🏽‍🤝‍🧑🏻",
+    "\u2028\u2029",
+    ' quote " and \\ back\t\x01\x7f',
+    " e\u0301 \u202e ",
+    " </script>'",
+)
+"""What two printers of JSON might print differently."""
 CURSOR_KEY = b"a key of the tests that protects nothing"
 
 
@@ -64,9 +77,22 @@ class Reader:
     request_id: str = "00000000-0000-0000-0000-000000000001"
     cursor_key: bytes = CURSOR_KEY
     loaders: dict[Any, Any] = field(default_factory=dict)
+    execution: Execution = field(default_factory=lambda: Execution(Executor.ORDINARY))
+
+    @property
+    def reads(self) -> Answers:
+        return self.moment or self.database.reads
+
+    def moments(self) -> Any:
+        return self.database.reads.moment()
+
+    moment: Moment | None = None
 
     def snapshot(self) -> Any:
-        return self.database.snapshot(self.actor)
+        return self.database.snapshot(self.actor, self.moment)
+
+    def at(self, moment: Moment) -> "Reader":
+        return replace(self, moment=moment, loaders={}, execution=Execution(Executor.ORDINARY))
 
 
 @dataclass
@@ -109,7 +135,7 @@ async def plant(database: Database, organization: TestOrganization, seed: int) -
             network=Network.BLUESKY,
             external_id=f"did:{i}",
             handle=f"h{i}",
-            display_name=f"Name {i}",
+            display_name=f"Name {i}{ODD[i]}",
             seen_at=START,
         )
         for i in range(7)
@@ -177,7 +203,7 @@ def _plant_message(planted: Planted, chance: random.Random, conversation: Conver
         author_kind=AuthorKind.COLLEAGUE if sent else AuthorKind.CITIZEN,
         contact_id=conversation.contact_id,
         author_id=planted.organization.members[Role.OPERATOR] if sent else None,
-        text=f"Words {number}",
+        text=f"Words {number}{chance.choice(ODD)}",
         text_at=occurred_at,
         occurred_at=occurred_at,
     )

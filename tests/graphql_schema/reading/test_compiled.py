@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
 """The compiled statement answers what the ordinary executor answers, byte for byte, and reads nothing too early."""
 
-from collections import Counter
 from collections.abc import Awaitable, Callable
-from random import Random
 from typing import Any
 
 import asyncpg
@@ -13,7 +11,6 @@ from graphql import get_operation_ast, parse, validate
 from graphql.execution import get_variable_values
 from sqlalchemy import ColumnElement, FromClause, func
 
-from graphql_schema.conversations.types import Contact, Conversation
 from graphql_schema.reading import conditions, sql
 from graphql_schema.reading.conditions import Order
 from graphql_schema.reading.declarations import Readable, encode_id
@@ -26,8 +23,6 @@ from graphql_schema.schema import ApiSchema, api_schema
 from graphql_schema.tenancy.types import Department
 from services.conversations.rules import ConversationState
 from services.kernel.access import Actor, Role
-from services.kernel.isolation import actor_values
-from tests.graphql_schema.reading.documents import Author
 from tests.graphql_schema.reading.planting import Planted, Reader
 from tests.support.organizations import DESK
 from tests.support.servers import plain
@@ -75,7 +70,7 @@ def statement_of(
     planned = plan(schema.core, parsed, operation, coerced)
     requests = requests_of(planned, coerced, reader)
     statement = write(planned, requests)
-    return statement, statement.values(actor_values(reader.actor), requests)
+    return statement, statement.values(reader.actor, requests)
 
 
 @pytest.fixture
@@ -155,40 +150,6 @@ async def test_a_root_that_is_flattened_into_the_statement_is_found(
     """
     for explain in (explain_custom, explain_generic):
         assert reads_too_early(await explain(connection, flat, [str(here.organization.id)])) != []
-
-
-ROOTS = ("conversations", "contacts", "departments", "categories", "socialAccounts", "deliveries", "node", "nodes")
-GENERATED = 150
-
-
-async def test_whatever_a_client_writes_both_executors_answer_the_same_bytes(
-    schema: ApiSchema,
-    reader: Callable[[Actor], Reader],
-    connection: asyncpg.Connection,
-    here: Planted,
-    there: Planted,
-    tell: Callable[[str], None],
-    unwatched_statements: None,
-) -> None:
-    seed = Random().randrange(2**32)
-    chance, counts = Random(seed), Counter[str]()
-    ids = [encode_id(Conversation, each.id) for each in (*here.conversations[:4], *there.conversations[:2])]
-    ids += [encode_id(Contact, each.id) for each in here.contacts[:2]]
-    for number in range(GENERATED):
-        author = Author(schema.core, Random(seed + number), ids, ROOTS)
-        document, actor = author.document(), here.actor(chance.choice(ROLES))
-        where = f"seed {seed + number}: {document} {author.variables}"
-        ordinary = await schema.execute(document, variable_values=author.variables, context_value=reader(actor))
-        if ordinary.errors:
-            counts[(ordinary.errors[0].extensions or {})["code"]] += 1
-            continue
-        statement, values = statement_of(schema, reader(actor), document, author.variables)
-        compiled = await connection.fetchval(statement.text, *values)
-        assert isinstance(compiled, str) and compiled.encode() == orjson.dumps(ordinary.data), where
-        assert reads_too_early(await explain_custom(connection, statement.text, values)) == [], where
-        counts["equal"] += 1
-    assert counts["equal"] > GENERATED / 3, counts
-    tell(f"seed {seed}: {GENERATED} generated documents, 0 differences: {dict(counts)}")
 
 
 SINCE = 'since: "2026-01-01T00:00:00Z", until: "2026-06-01T00:00:00Z"'

@@ -164,9 +164,10 @@ async def test_a_nested_cursor_moves_the_start_within_its_own_list(ask, here):
 
 
 async def test_a_long_list_is_counted_up_to_a_bound(ask, here, monkeypatch):
-    from graphql_schema.reading import resolvers
+    from graphql_schema.reading import resolvers, sql
 
     monkeypatch.setattr(resolvers, "TOTAL_COUNT_MAX", 7)
+    monkeypatch.setattr(sql, "TOTAL_COUNT_MAX", 7)
     document = """{ conversations(first: 1) { totalCount isTotalCountExact
       nodes { messages { totalCount isTotalCountExact } } } }"""
     found = (await ask(here.coordinator, document))["conversations"]

@@ -8,8 +8,10 @@ from sqlalchemy import event
 
 from graphql_schema.conversations.types import Conversation
 from graphql_schema.reading.declarations import REGISTRY, Readable, encode_id
+from graphql_schema.reading.execution import Executor
 from graphql_schema.reading.resolvers import load_by_id
 from graphql_schema.reading.rows import frame_of
+from tests.graphql_schema.reading.conftest import Way
 
 DEEP = """
 query Deep($first: Int) {
@@ -25,6 +27,12 @@ query Deep($first: Int) {
   }
 }
 """
+
+
+@pytest.fixture(params=["ordinary"])
+def way(schema, reading_database) -> Way:
+    """The ordinary executor alone: what is counted here are its statements."""
+    return Way(schema, reading_database, Executor.ORDINARY)
 
 
 @pytest.fixture

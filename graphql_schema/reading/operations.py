@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Operations that are compiled: what is kept from one request to the next, and how one is answered.
+
+    text        the valid document, by the SHA-256 of what was sent and the operation's name: parsed, bounded and
+                validated once
+    plan        for it, by the values of the variables that @skip and @include read
+    statement   for that, by the shape of the other arguments
+
+Each cache is bounded by the length of the texts it stands for. A request with a known text reads its variables, asks
+whether its actor may, and runs the statement. Whatever cannot be answered so takes the ordinary executor as a whole:
+what the planner does not know, and everything that is refused, so that there is one place that words a refusal.
+"""
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from random import SystemRandom
+from typing import Any, Protocol
+
+import structlog
+from cachetools import LRUCache
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    OperationType,
+    VariableNode,
+    get_operation_ast,
+)
+from graphql.execution import VariableValues, get_variable_values
+from graphql.language import Visitor, visit
+
+from graphql_schema.reading.admission import Need, needs_of
+from graphql_schema.reading.execution import FALLBACKS, SAMPLES, STATEMENTS, Executor, Spent
+from graphql_schema.reading.plan import NotCompilable, Plan, plan
+from graphql_schema.reading.requests import Request, requests_of, shape_of
+from graphql_schema.reading.resolvers import ReadingContext
+from graphql_schema.reading.safety import reads_too_early
+from graphql_schema.reading.sampling import alike, ordinarily
+from graphql_schema.reading.sql import Statement, write
+from services.kernel.access import Actor
+from services.kernel.errors import RequestRefused
+from services.kernel.reads import Answers, Moment
+from services.kernel.settings import TenantBinding
+
+DOCUMENT_CHARACTERS_MAX = 4_000_000
+"""Of all documents that are kept; a parsed document takes some fifty times as much memory as its text."""
+STATEMENT_CHARACTERS_MAX = 64_000_000
+PLAN_WEIGHT = 1_000
+
+CHANCE = SystemRandom()
+log = structlog.get_logger()
+
+TextKey = tuple[bytes, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A valid document, and the operation of it that runs. `switches` are the variables of @skip and @include."""
+
+    key: TextKey
+    document: DocumentNode
+    operation: OperationDefinitionNode
+    switches: tuple[str, ...]
+    spent: Spent = field(default_factory=Spent, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The plan of an operation, or why it has none; and what an actor needs for it."""
+
+    plan: Plan | None
+    reason: str
+    needs: Sequence[Need]
+
+    def admits(self, actor: Actor) -> bool:
+        return all(each.is_met(actor) for each in self.needs)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A statement, and how its organization is bound when it runs."""
+
+    statement: Statement
+    binding: TenantBinding
+
+    async def run(self, prepared: "Prepared", context: "CompiledContext") -> str | None:
+        """The JSON of the answer. Raises ServiceUnavailable."""
+        values = self.statement.values(context.actor, prepared.requests)
+        if self.binding is TenantBinding.STATEMENT:
+            return await context.reads.value(self.statement.text, values)
+        return await context.reads.value_in_transaction(context.actor.tenant_id, self.statement.text, values)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One request that will be answered by a statement."""
+
+    kept: Kept
+    key: tuple[Any, ...]
+    plan: Plan
+    requests: Sequence[Request]
+    raw: dict[str, Any]
+
+
+class CompiledContext(ReadingContext, Protocol):
+    """What a context offers beyond what the ordinary executor asks for."""
+
+    @property
+    def reads(self) -> Answers: ...
+    @property
+    def request_id(self) -> str: ...
+    def moments(self) -> AbstractAsyncContextManager[Moment]: ...
+    def at(self, moment: Moment) -> "CompiledContext": ...
+
+
+class Operations:
+    """The operations of one schema. Made with it, used by all requests of the process."""
+
+    def __init__(
+        self, schema: GraphQLSchema, binding: TenantBinding = TenantBinding.STATEMENT, sampled_share: float = 0
+    ) -> None:
+        self.schema, self.binding, self.sampled_share = schema, binding, sampled_share
+        self._texts: LRUCache[TextKey, Kept] = LRUCache(DOCUMENT_CHARACTERS_MAX, getsizeof=_length)
+        self._plans: LRUCache[Any, Planned] = LRUCache(DOCUMENT_CHARACTERS_MAX, getsizeof=_weight)
+        self._statements: LRUCache[Any, Written] = LRUCache(STATEMENT_CHARACTERS_MAX, getsizeof=_size)
+
+    # Documents.
+
+    def find(self, text: str, name: str | None) -> Kept | None:
+        """What is known of a text and an operation's name; None when it was not seen, or not lately."""
+        return self._texts.get(_key(text, name))
+
+    def keep(self, text: str, name: str | None, document: DocumentNode) -> Kept | None:
+        """Remember a document that has been found valid. None when it does not have the operation."""
+        operation = get_operation_ast(document, name)
+        if operation is None:
+            return None
+        kept = Kept(_key(text, name), document, operation, _switches(document))
+        if len(text) <= DOCUMENT_CHARACTERS_MAX:
+            self._texts[kept.key] = kept
+        return kept
+
+    def spent(self) -> Mapping[str, Spent]:
+        """The database's time by the hash of the document, for those that are known now."""
+        return {kept.key[0].hex(): kept.spent for kept in self._texts.values() if kept.spent.runs}
+
+    # Requests.
+
+    def prepare(self, kept: Kept, variables: Mapping[str, Any], context: CompiledContext) -> Prepared | None:
+        """Make a request ready to be answered by a statement; None, and counted, when the ordinary way must be taken.
+
+        Never raises: what is wrong with a request, the ordinary way finds out and says.
+        """
+        if kept.operation.operation is not OperationType.QUERY:
+            return None
+        try:
+            return self._prepare(kept, variables, context)
+        except NotCompilable as error:
+            FALLBACKS.labels(error.reason).inc()
+        except (RequestRefused, GraphQLError):
+            FALLBACKS.labels("refused").inc()
+        except Exception as error:  # noqa: BLE001  a hook of Strawberry must not raise: nothing would mask it
+            _report(error, kept, context)
+        return None
+
+    async def answer(self, prepared: Prepared, context: CompiledContext) -> str | None:
+        """The JSON of the answer; None, and counted, when the ordinary way must be taken. Raises ServiceUnavailable."""
+        try:
+            return await self._answer(prepared, context)
+        except NotCompilable as error:
+            FALLBACKS.labels(error.reason).inc()
+        except RequestRefused:
+            raise
+        except Exception as error:  # noqa: BLE001  as above
+            _report(error, prepared.kept, context)
+        return None
+
+    def _prepare(self, kept: Kept, raw: Mapping[str, Any], context: CompiledContext) -> Prepared:
+        if context.execution.asked is Executor.ORDINARY:
+            raise NotCompilable("asked")
+        variables = get_variable_values(self.schema, kept.operation.variable_definitions or (), dict(raw))
+        if isinstance(variables, list):
+            raise variables[0]
+        key = (kept.key, tuple(variables.coerced.get(each) for each in kept.switches))
+        planned = self._plans.get(key)
+        if planned is None:
+            planned = self._plans[key] = self._planned(kept, variables)
+        if planned.plan is None:
+            raise NotCompilable(planned.reason)
+        if not planned.admits(context.actor):
+            raise NotCompilable("refused")
+        requests = requests_of(planned.plan, variables, context)
+        return Prepared(kept, (*key, shape_of(requests)), planned.plan, requests, dict(raw))
+
+    def _planned(self, kept: Kept, variables: VariableValues) -> Planned:
+        try:
+            found = plan(self.schema, kept.document, kept.operation, variables)
+        except NotCompilable as error:
+            return Planned(None, error.reason, ())
+        return Planned(found, "", needs_of(self.schema, kept.document, kept.operation, variables))
+
+    async def _answer(self, prepared: Prepared, context: CompiledContext) -> str:
+        written = self._statements.get(prepared.key)
+        if written is None:
+            written = await self._written(prepared, context.reads)
+        started = time.perf_counter()
+        answer = await written.run(prepared, context)
+        prepared.kept.spent.add(time.perf_counter() - started)
+        if self.sampled_share and CHANCE.random() < self.sampled_share:
+            await self._compare(prepared, written, context)
+        if answer is None:
+            raise NotCompilable("not_bound")
+        context.execution.used = Executor.COMPILED
+        return answer
+
+    async def _compare(self, prepared: Prepared, written: Written, context: CompiledContext) -> None:
+        """Answer once more in both ways at one moment, and count whether they agree. The client waits for it."""
+        outcome = "failed"
+        try:
+            async with context.moments() as moment:
+                then = context.at(moment)
+                compiled = await written.run(prepared, then) or ""
+                ordinary = await ordinarily(
+                    self.schema, prepared.kept.document, prepared.kept.key[1], prepared.raw, then
+                )
+            outcome = "equal" if alike(compiled.encode(), ordinary, moment.began_at) else "different"
+        except Exception as error:  # noqa: BLE001  the answer is there already
+            log.warning("sample_failed", request_id=context.request_id, kind=type(error).__name__)
+        SAMPLES.labels(outcome).inc()
+        if outcome == "different":
+            log.error("sample_differs", request_id=context.request_id, operation=prepared.kept.key[0].hex())
+
+    async def _written(self, prepared: Prepared, reads: Answers) -> Written:
+        """Write a statement, and ask the database once whether it binds its organization before it reads."""
+        written = Written(write(prepared.plan, prepared.requests, self.binding), self.binding)
+        if self.binding is TenantBinding.STATEMENT and reads_too_early(await reads.explain(written.statement.text)):
+            binding = TenantBinding.TRANSACTION
+            written = Written(write(prepared.plan, prepared.requests, binding), binding)
+        STATEMENTS.labels(written.binding.value).inc()
+        self._statements[prepared.key] = written
+        return written
+
+
+def _key(text: str, name: str | None) -> TextKey:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).digest(), name
+
+
+def _length(kept: Kept) -> int:
+    source = kept.document.loc.source.body if kept.document.loc else ""
+    return len(source) + PLAN_WEIGHT
+
+
+def _weight(planned: Planned) -> int:
+    return PLAN_WEIGHT * (1 + len(planned.needs))
+
+
+def _size(written: Written) -> int:
+    return len(written.statement.text)
+
+
+def _switches(document: DocumentNode) -> tuple[str, ...]:
+    """The variables on which the shape of the answer depends."""
+    found: set[str] = set()
+
+    class Switches(Visitor):
+        def enter_directive(self, node: Any, *_: Any) -> None:
+            if node.name.value in ("skip", "include"):
+                values = (each.value for each in node.arguments)
+                found.update(each.name.value for each in values if isinstance(each, VariableNode))
+
+    visit(document, Switches())
+    return tuple(sorted(found))
+
+
+def _report(error: Exception, kept: Kept, context: CompiledContext) -> None:
+    FALLBACKS.labels("defect").inc()
+    log.error(
+        "compiled_read_failed",
+        request_id=context.request_id,
+        operation=kept.key[0].hex(),
+        kind=type(error).__name__,
+        exc_info=error,
+    )
