@@ -25,6 +25,7 @@ from graphql_schema.limits import (
     refusal_of_syntax,
 )
 from graphql_schema.reading.operations import Kept, Operations, Prepared
+from graphql_schema.reading.readback import ReadBacks, read_backs
 from services.kernel.errors import BadUserInput, RequestRefused
 
 if TYPE_CHECKING:
@@ -39,11 +40,8 @@ class Stages(SchemaExtension):
     introspection_open = True
     kept: Kept | None = None
     prepared: Prepared | None = None
+    read_backs: ReadBacks | None = None
     execution_seconds_max = EXECUTION_SECONDS_MAX
-
-    def on_operation(self) -> Iterator[None]:
-        cast("dict[str, int]", self.execution_context.parse_options).update(PARSE_OPTIONS)
-        yield
 
     def on_parse(self) -> Iterator[None]:
         execution = self.execution_context
@@ -52,6 +50,7 @@ class Stages(SchemaExtension):
             execution.graphql_document = self.kept.document
             yield
             return
+        cast("dict[str, int]", execution.parse_options).update(PARSE_OPTIONS)
         yield
         if execution.graphql_document is None:
             self._explain_syntax()
@@ -74,6 +73,7 @@ class Stages(SchemaExtension):
         return cast("ApiSchema", self.execution_context.schema).operations
 
     async def on_execute(self) -> AsyncIterator[None]:
+        self._trim()
         if self.execution_context.operation_type is OperationType.SUBSCRIPTION:
             yield  # lives long; each of its events is bounded by statement_timeout
             return
@@ -81,6 +81,7 @@ class Stages(SchemaExtension):
             async with asyncio.timeout(self.execution_seconds_max):
                 await self._answer()
                 yield
+                self._put_back(self.execution_context.result)
         except TimeoutError as error:
             raise TimedOut from error
         if self.execution_context.operation_type is OperationType.QUERY:
@@ -100,6 +101,26 @@ class Stages(SchemaExtension):
         refusals = [each for each in found if isinstance(each, BadUserInput)]
         if refusals:
             result.data, result.errors = None, [refused(refusals[0])]
+
+    def on_stream_result(self, result: Any) -> Iterator[None]:
+        self._put_back(result)
+        yield
+
+    def _trim(self) -> None:
+        """Leave to statements what payloads and events show of rows."""
+        execution = self.execution_context
+        if self.kept is None or execution.operation_type is OperationType.QUERY:
+            return
+        variables = execution.variables or {}
+        trimmed = self.operations.trimmed(self.kept, variables, execution.context)
+        if trimmed is not None and trimmed.pieces:
+            self.read_backs = read_backs(self.operations, self.kept, trimmed, variables)
+            execution.context.execution.read_backs = self.read_backs
+            execution.graphql_document = trimmed.document
+
+    def _put_back(self, result: Any) -> None:
+        if self.read_backs is not None and result is not None:
+            self.read_backs.put_into(result.data)
 
     async def _answer(self) -> None:
         """Answer by one statement where that is possible; then there is nothing left to execute."""

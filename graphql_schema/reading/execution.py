@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Which executor answers an operation, why, and how much of the database it took: per operation, and counted."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, Protocol
 
 from prometheus_client import Counter
 
@@ -15,12 +16,20 @@ class Executor(StrEnum):
     ORDINARY = "ordinary"
 
 
+class RowsReadBack(Protocol):
+    """What reads the rows that payloads and events show."""
+
+    async def read(self, path: Sequence[str | int], global_id: str, context: Any) -> bool | None:
+        """Read the row of the field at `path`: whether the actor sees it; None when the executor shall read it."""
+
+
 @dataclass(slots=True)
 class Execution:
     """Made for one operation: what was asked, and what became of it."""
 
     asked: Executor | None = None
     used: Executor = Executor.ORDINARY
+    read_backs: RowsReadBack | None = None
 
 
 @dataclass(slots=True)

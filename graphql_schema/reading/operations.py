@@ -18,6 +18,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from random import SystemRandom
 from typing import Any, Protocol
+from uuid import UUID
 
 import structlog
 from cachetools import LRUCache
@@ -41,6 +42,7 @@ from graphql_schema.reading.resolvers import ReadingContext
 from graphql_schema.reading.safety import reads_too_early
 from graphql_schema.reading.sampling import alike, ordinarily
 from graphql_schema.reading.sql import Statement, write
+from graphql_schema.reading.trimming import Trimmed, trim
 from services.kernel.access import Actor
 from services.kernel.errors import RequestRefused
 from services.kernel.reads import Answers, Moment
@@ -50,6 +52,8 @@ DOCUMENT_CHARACTERS_MAX = 4_000_000
 """Of all documents that are kept; a parsed document takes some fifty times as much memory as its text."""
 STATEMENT_CHARACTERS_MAX = 64_000_000
 PLAN_WEIGHT = 1_000
+TENANTS_MAX = 32
+"""Organizations for which one plan keeps the arguments that do not change."""
 
 CHANCE = SystemRandom()
 log = structlog.get_logger()
@@ -75,6 +79,8 @@ class Planned:
     plan: Plan | None
     reason: str
     needs: Sequence[Need]
+    known: LRUCache[UUID, dict[int, Request]] = field(default_factory=lambda: LRUCache(TENANTS_MAX), compare=False)
+    """By organization: the requests that do not change."""
 
     def admits(self, actor: Actor) -> bool:
         return all(each.is_met(actor) for each in self.needs)
@@ -126,6 +132,7 @@ class Operations:
         self.schema, self.binding, self.sampled_share = schema, binding, sampled_share
         self._texts: LRUCache[TextKey, Kept] = LRUCache(DOCUMENT_CHARACTERS_MAX, getsizeof=_length)
         self._plans: LRUCache[Any, Planned] = LRUCache(DOCUMENT_CHARACTERS_MAX, getsizeof=_weight)
+        self._trims: LRUCache[Any, Trimmed | None] = LRUCache(DOCUMENT_CHARACTERS_MAX, getsizeof=lambda _: PLAN_WEIGHT)
         self._statements: LRUCache[Any, Written] = LRUCache(STATEMENT_CHARACTERS_MAX, getsizeof=_size)
 
     # Documents.
@@ -139,7 +146,7 @@ class Operations:
         operation = get_operation_ast(document, name)
         if operation is None:
             return None
-        kept = Kept(_key(text, name), document, operation, _switches(document))
+        kept = Kept(_key(text, name), document, operation, switches_of(document))
         if len(text) <= DOCUMENT_CHARACTERS_MAX:
             self._texts[kept.key] = kept
         return kept
@@ -167,6 +174,21 @@ class Operations:
             _report(error, kept, context)
         return None
 
+    def trimmed(self, kept: Kept, variables: Mapping[str, Any], context: CompiledContext) -> Trimmed | None:
+        """A mutation or subscription without what its payloads show of rows; None when it must run as it is."""
+        if context.execution.asked is Executor.ORDINARY:
+            return None
+        coerced = get_variable_values(self.schema, kept.operation.variable_definitions or (), dict(variables))
+        if isinstance(coerced, list):
+            return None
+        key = (kept.key, tuple(coerced.coerced.get(each) for each in kept.switches))
+        if key not in self._trims:
+            try:
+                self._trims[key] = trim(self.schema, kept.document, kept.operation, coerced)
+            except NotCompilable:
+                self._trims[key] = None
+        return self._trims[key]
+
     async def answer(self, prepared: Prepared, context: CompiledContext) -> str | None:
         """The JSON of the answer; None, and counted, when the ordinary way must be taken. Raises ServiceUnavailable."""
         try:
@@ -193,7 +215,10 @@ class Operations:
             raise NotCompilable(planned.reason)
         if not planned.admits(context.actor):
             raise NotCompilable("refused")
-        requests = requests_of(planned.plan, variables, context)
+        known = planned.known.get(context.actor.tenant_id)
+        if known is None:
+            known = planned.known[context.actor.tenant_id] = {}
+        requests = requests_of(planned.plan, variables, context, known)
         return Prepared(kept, (*key, shape_of(requests)), planned.plan, requests, dict(raw))
 
     def _planned(self, kept: Kept, variables: VariableValues) -> Planned:
@@ -262,7 +287,7 @@ def _size(written: Written) -> int:
     return len(written.statement.text)
 
 
-def _switches(document: DocumentNode) -> tuple[str, ...]:
+def switches_of(document: DocumentNode) -> tuple[str, ...]:
     """The variables on which the shape of the answer depends."""
     found: set[str] = set()
 

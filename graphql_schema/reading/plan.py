@@ -29,10 +29,12 @@ from graphql import (
     OperationType,
     SelectionNode,
     SelectionSetNode,
+    VariableNode,
     get_directive_values,
     get_named_type,
 )
 from graphql.execution import VariableValues, get_argument_values
+from graphql.language import Node, Visitor, visit
 from strawberry.types.field import StrawberryField
 
 from graphql_schema.reading.annotations import definition_of, shape_of
@@ -96,6 +98,8 @@ class Call:
     number: int
     node: FieldNode
     field: GraphQLField
+    is_fixed: bool
+    """Whether its arguments are the same for every request, because no variable is among them."""
 
     def arguments(self, variables: VariableValues) -> dict[str, Any]:
         """The coerced arguments by their names in the schema."""
@@ -186,30 +190,19 @@ def plan(
 
 
 Group = tuple[str, list[FieldNode], GraphQLField | None]
+"""One response key: the nodes that are merged under it, and the field; None for `__typename`."""
 
 
-@dataclass
-class _Planner:
-    schema: GraphQLSchema
-    document: DocumentNode
-    variables: VariableValues
-    calls: list[Many | AnyNode | Figure] = field(default_factory=list["Many | AnyNode | Figure"])
-    numbers: int = 0
+class Fields:
+    """The fields of an operation's objects, merged by their keys: fragments opened, @skip and @include obeyed."""
 
-    def __post_init__(self) -> None:
-        fragments = (each for each in self.document.definitions if isinstance(each, FragmentDefinitionNode))
+    def __init__(self, schema: GraphQLSchema, document: DocumentNode, variables: VariableValues) -> None:
+        self.schema, self.variables = schema, variables
+        fragments = (each for each in document.definitions if isinstance(each, FragmentDefinitionNode))
         self.fragments = {each.name.value: each for each in fragments}
 
-    def run(self, operation: OperationDefinitionNode) -> Plan:
-        root = cast("GraphQLObjectType", self.schema.query_type)
-        found: list[tuple[str, Many | AnyNode | Figure | Fixed]] = []
-        for key, nodes, graphql_field in self._groups([operation.selection_set], root):
-            found.append((key, Fixed(root.name) if graphql_field is None else self._root(nodes, graphql_field)))
-        return Plan(tuple(found), tuple(sorted(self.calls, key=lambda each: each.call.number)))
-
-    # Fields of one object, merged by their keys.
-
-    def _groups(self, selected: Iterable[SelectionSetNode], parent: GraphQLObjectType) -> Iterator[Group]:
+    def of(self, selected: Iterable[SelectionSetNode], parent: GraphQLObjectType) -> Iterator[Group]:
+        """The groups of one object, in the order of the answer. Raises NotCompilable."""
         merged: dict[str, list[FieldNode]] = {}
         for each in selected:
             self._collect(each, parent, merged, set())
@@ -244,6 +237,25 @@ class _Planner:
         is_abstract = isinstance(kind, GraphQLAbstractType)
         return kind is parent or (is_abstract and self.schema.is_sub_type(kind, parent))
 
+
+@dataclass
+class _Planner:
+    schema: GraphQLSchema
+    document: DocumentNode
+    variables: VariableValues
+    calls: list[Many | AnyNode | Figure] = field(default_factory=list["Many | AnyNode | Figure"])
+    numbers: int = 0
+
+    def __post_init__(self) -> None:
+        self.fields = Fields(self.schema, self.document, self.variables)
+
+    def run(self, operation: OperationDefinitionNode) -> Plan:
+        root = cast("GraphQLObjectType", self.schema.query_type)
+        found: list[tuple[str, Many | AnyNode | Figure | Fixed]] = []
+        for key, nodes, graphql_field in self.fields.of([operation.selection_set], root):
+            found.append((key, Fixed(root.name) if graphql_field is None else self._root(nodes, graphql_field)))
+        return Plan(tuple(found), tuple(sorted(self.calls, key=lambda each: each.call.number)))
+
     # Each kind of field.
 
     def _root(self, nodes: list[FieldNode], graphql_field: GraphQLField) -> Many | AnyNode | Figure:
@@ -271,7 +283,7 @@ class _Planner:
     def _call(self, nodes: list[FieldNode], graphql_field: GraphQLField) -> Call:
         # Validation guarantees that merged fields have equal arguments.
         self.numbers += 1
-        return Call(self.numbers - 1, nodes[0], graphql_field)
+        return Call(self.numbers - 1, nodes[0], graphql_field, is_fixed=not variables_in(nodes[0].arguments))
 
     def _selection(self, nodes: list[FieldNode], graphql_field: GraphQLField) -> Selection:
         return self._of_type(nodes, get_named_type(graphql_field.type))
@@ -282,7 +294,7 @@ class _Planner:
         readable = _readable_of(kind)
         items = tuple(
             (key, self._item(readable, kind, deeper, graphql_field))
-            for key, deeper, graphql_field in self._groups(_below(nodes), kind)
+            for key, deeper, graphql_field in self.fields.of(below(nodes), kind)
         )
         return Selection(readable, items)
 
@@ -308,7 +320,7 @@ class _Planner:
         self, nodes: list[FieldNode], graphql_field: GraphQLField, definition: StrawberryField, declared: ListOf
     ) -> Many:
         call, kind = self._call(nodes, graphql_field), cast("GraphQLObjectType", get_named_type(graphql_field.type))
-        items = tuple((key, self._part(deeper, kind, each)) for key, deeper, each in self._groups(_below(nodes), kind))
+        items = tuple((key, self._part(deeper, kind, each)) for key, deeper, each in self.fields.of(below(nodes), kind))
         origin = cast("type", definition.origin)
         name = f"{origin.__name__}.{definition.python_name}"
         many = Many(declared, REGISTRY[shape_of(definition).of], call, name, items)
@@ -330,11 +342,11 @@ class _Planner:
             return Info(
                 tuple(
                     (key, Fixed(kind.name) if each is None else deeper[0].name.value)
-                    for key, deeper, each in self._groups(_below(nodes), kind)
+                    for key, deeper, each in self.fields.of(below(nodes), kind)
                 )
             )
         return Edges(
-            tuple((key, self._of_edge(deeper, kind, each)) for key, deeper, each in self._groups(_below(nodes), kind))
+            tuple((key, self._of_edge(deeper, kind, each)) for key, deeper, each in self.fields.of(below(nodes), kind))
         )
 
     def _of_edge(
@@ -352,7 +364,21 @@ def is_included(node: SelectionNode, variables: VariableValues) -> bool:
     return not (skip and skip["if"]) and not (include and not include["if"])
 
 
-def _below(nodes: list[FieldNode]) -> list[SelectionSetNode]:
+def variables_in(nodes: Iterable[Node] | None) -> set[str]:
+    """The names of the variables that stand in some nodes."""
+    found: set[str] = set()
+
+    class Variables(Visitor):
+        def enter_variable(self, node: VariableNode, *_: object) -> None:
+            found.add(node.name.value)
+
+    for each in nodes or ():
+        visit(each, Variables())
+    return found
+
+
+def below(nodes: list[FieldNode]) -> list[SelectionSetNode]:
+    """What is selected below merged nodes."""
     return [each.selection_set for each in nodes if each.selection_set is not None]
 
 

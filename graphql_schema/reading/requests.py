@@ -66,9 +66,24 @@ class Asking(Protocol):
     def cursor_key(self) -> bytes: ...
 
 
-def requests_of(plan: Plan, variables: VariableValues, context: Asking) -> list[Request]:
-    """The arguments of every call of a plan, in their order. Raises BadUserInput."""
-    return [_request(each, _checked(each.call.arguments(variables)), context) for each in plan.calls]
+def requests_of(
+    plan: Plan, variables: VariableValues, context: Asking, known: dict[int, Request] | None = None
+) -> list[Request]:
+    """The arguments of every call of a plan, in their order. Raises BadUserInput.
+
+    `known` is filled with the requests that are the same whenever somebody of this organization asks.
+    """
+    known = {} if known is None else known
+    found: list[Request] = []
+    for each in plan.calls:
+        request = known.get(each.call.number)
+        if request is None:
+            request = _request(each, _checked(each.call.arguments(variables)), context)
+            # What an id leads to depends on the rights of whoever asks.
+            if each.call.is_fixed and not isinstance(each, AnyNode):
+                known[each.call.number] = request
+        found.append(request)
+    return found
 
 
 def _checked(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from graphql_schema.reading.declarations import (
     Newest,
     Readable,
     ToOne,
+    encode_id,
     key_of,
     readable_by_tag,
     readable_of,
@@ -211,8 +212,16 @@ class ReadsBack(Reads):
         reference = default_resolver(source, self.attribute)
         if reference is None:
             return None
-        info.context.loaders.clear()
-        return await load_by_id(info.context, self.target, reference.row_id)
+        context: ReadingContext = info.context
+        context.loaders.clear()
+        context.actor.require(self.target.permission)
+        rows = context.execution.read_backs
+        if rows is not None:
+            global_id = encode_id(self.target.python_type, reference.row_id)
+            is_seen = await rows.read(info.path.as_list(), global_id, context)
+            if is_seen is not None:
+                return {"__typename": self.target.name} if is_seen else None
+        return await load_by_id(context, self.target, reference.row_id)
 
 
 class ReadsFigure(Reads):

@@ -15,9 +15,11 @@ INSTANT = re.compile(rb'"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)"')
 async def ordinarily(
     schema: GraphQLSchema, document: DocumentNode, name: str | None, variables: dict[str, Any], context: Any
 ) -> bytes:
-    """The data that the ordinary executor answers."""
+    """The data that the ordinary executor answers. Raises what it refuses."""
     found = execute(schema, document, context_value=context, variable_values=variables, operation_name=name)
     result = await found if isawaitable(found) else found
+    if result.errors:
+        raise result.errors[0]
     return orjson.dumps(result.data)
 
 

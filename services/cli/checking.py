@@ -22,6 +22,7 @@ DISTRIBUTING = ("-n", "--numprocesses")
 NARROWING = (*DISTRIBUTING, "-k", "--collect-only", "--co", "--lf", "--last-failed", "--pdb")
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": ["--help"]}
 TOOL_SECONDS_MAX = 600
+RUNS = 'if __name__ == "__main__":'
 PROGRAMS = Path(sys.executable).parent  # Where uv installs the tools, beside the interpreter.
 
 
@@ -77,15 +78,24 @@ def doctor(data: DataOption = None) -> None:
 def bench(
     context: typer.Context,
     name: Annotated[str | None, typer.Argument(help="One of the list; without a name the list.")] = None,
+    keep: Annotated[
+        Path | None, typer.Option("--keep", metavar="DIR", help="Keep the servers' data here, for the next run.")
+    ] = None,
 ) -> None:
-    """Run one of the performance measurements in bench/."""
-    known = sorted(path.stem for path in (CHECKOUT / "bench").glob("*.py") if not path.name.startswith("_"))
+    """Run one of the performance measurements in bench/. Every other option goes to it; -h tells which it has."""
+    known = measurements(CHECKOUT / "bench")
     if name is None:
         typer.echo("\n".join(known) or "bench/ holds no measurement.")
         return
     if name not in known:
         raise EmbeddedError(f"There is no measurement {name}. Known: {', '.join(known) or 'none'}.")
-    edges.become(*edges.python_module(f"bench.{name}", *context.args))
+    kept = [] if keep is None else ["--keep", str(keep.expanduser().absolute())]
+    edges.become(*edges.python_module(f"bench.{name}", *kept, *context.args))
+
+
+def measurements(folder: Path) -> list[str]:
+    """The modules of a folder that can be run; the others are what those are made of."""
+    return sorted(path.stem for path in folder.glob("*.py") if RUNS in path.read_text(encoding="utf-8"))
 
 
 def _absolute(option: str) -> str:

@@ -6,13 +6,11 @@ from uuid import UUID
 from sqlmodel import col, select
 
 from services.identity import rules
-from services.identity.models import Door, DoorKind, LocalToken, Person
-from services.kernel.access import Actor, Grant
-from services.kernel.database import Database, Directory, Snapshot
+from services.identity.models import Door, DoorKind, Person
+from services.kernel.access import Actor, Grant, Role
+from services.kernel.database import Database, Directory
 from services.kernel.encryption import digest
-from services.kernel.errors import NotFound, OrganizationSuspended, Unauthenticated
-from services.kernel.isolation import owned
-from services.tenancy import queries as tenancy
+from services.kernel.errors import OrganizationSuspended, Unauthenticated
 from services.tenancy.rules import OrganizationState, with_descendants
 
 
@@ -42,37 +40,47 @@ async def person_by_email(directory: Directory, email: str) -> Person | None:
     return await directory.one_or_none(select(Person).where(col(Person.email) == email))
 
 
+WHO_ASKS = """
+    with door as materialized (
+        select organization_id, subject_id from belfry.door where kind = 'LOCAL_TOKEN' and key = $1
+    ), bound as materialized (
+        select set_config('app.tenant_id', door.organization_id::text, true)::uuid as tenant, subject_id from door
+    )
+    select found.* from bound cross join lateral (
+        select token.tenant_id, token.role, token.department_id, member.id as member_id, member.person_id,
+               organization.state, member.active and token.expires_at > now() as is_valid,
+               case when token.department_id is not null then (
+                   select array[array_agg(department.id), array_agg(department.parent_id)]
+                   from belfry.department where department.tenant_id = bound.tenant
+               ) end as departments
+        from belfry.local_token token
+        join belfry.membership member on member.tenant_id = token.tenant_id and member.id = token.membership_id
+        join belfry.organization on organization.tenant_id = token.tenant_id
+        where token.tenant_id = bound.tenant and token.id = bound.subject_id and bound.tenant is not null
+        offset 0
+    ) found
+"""
+"""Every request begins with this, so it is one round trip; what it binds and reads is told in kernel/reads.py."""
+
+
 async def actor_of_token(database: Database, token: str) -> Actor:
     """Who a bearer token stands for. Raises Unauthenticated, or OrganizationSuspended for a closed organization."""
     if not rules.LOCAL_TOKEN.fullmatch(token):
         raise Unauthenticated
-    async with database.directory() as directory:
-        found = await door(directory, DoorKind.LOCAL_TOKEN, digest(token))
-    if found is None:
+    found = await database.reads.row(WHO_ASKS, [digest(token)])
+    if found is None or not found["is_valid"]:
         raise Unauthenticated
-    async with database.snapshot(Actor.system(found.organization_id)) as snapshot:
-        return await _actor(snapshot, found.subject_id)
-
-
-async def _actor(snapshot: Snapshot, token_id: UUID) -> Actor:
-    try:
-        token = await snapshot.one(owned(LocalToken, col(LocalToken.id) == token_id))
-        member = await tenancy.membership(snapshot, token.membership_id)
-    except NotFound as error:
-        raise Unauthenticated from error
-    if token.expires_at <= snapshot.now or not member.active:
-        raise Unauthenticated
-    organization = await tenancy.organization(snapshot)
-    if organization.state is OrganizationState.SUSPENDED:
+    if found["state"] == OrganizationState.SUSPENDED:
         raise OrganizationSuspended
     departments = None
-    if token.department_id is not None:
-        departments = with_descendants(token.department_id, await tenancy.department_parents(snapshot))
+    if found["department_id"] is not None:
+        parents = dict(zip(*found["departments"], strict=True))
+        departments = with_descendants(found["department_id"], parents)
     return Actor(
-        tenant_id=_plain(snapshot.tenant_id),
-        membership_id=_plain(member.id),
-        person_id=_plain(member.person_id),
-        grants=(Grant(token.role, departments),),
+        tenant_id=_plain(found["tenant_id"]),
+        membership_id=_plain(found["member_id"]),
+        person_id=_plain(found["person_id"]),
+        grants=(Grant(Role(found["role"]), departments),),
     )
 
 

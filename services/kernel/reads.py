@@ -105,15 +105,10 @@ class Reads:
         async with self._connection() as connection:
             return await connection.fetchval(text, *values)
 
-    async def row(self, text: str, values: Sequence[Any]) -> Sequence[Any] | None:
-        """Its one row."""
+    async def row(self, text: str, values: Sequence[Any]) -> Mapping[str, Any] | None:
+        """Its one row; None when there is none."""
         async with self._connection() as connection:
             return await connection.fetchrow(text, *values)
-
-    async def rows(self, text: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
-        """All of its rows."""
-        async with self._connection() as connection:
-            return await connection.fetch(text, *values)
 
     async def value_in_transaction(self, tenant_id: UUID, text: str, values: Sequence[Any]) -> Any:
         """The same for a statement that finds its organization bound. Costs four round trips."""

@@ -90,7 +90,7 @@ async def test_a_defect_of_the_machinery_is_an_error_frame(
 ) -> None:
     async with api.socket(token) as socket:
         monkeypatch.setattr("graphql_schema.stages.check_document", lambda _: 1 / 0)
-        await socket.subscribe("{ echo }")
+        await socket.subscribe("{ never: echo }")
         frame = await socket.receive()
         assert frame["type"] == "error"
         assert frame["payload"][0]["message"] == "Internal server error."

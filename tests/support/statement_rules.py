@@ -103,12 +103,18 @@ def _is_compiled_read(call: exp.Func) -> bool:
     setting, tenant, local = call.expressions
     return (
         setting.name == "app.tenant_id"
-        and _is_parameter(tenant)
+        and (_is_parameter(tenant) or _leads_there(tenant))
         and isinstance(local, exp.Boolean)
         and bool(local.this)
         and around.parent is not None
         and around.parent.parent is call.root()
     )
+
+
+def _leads_there(tenant: exp.Expr) -> bool:
+    """The organization to which a key of the directory leads, in the statement that finds out who asks."""
+    column = _bare(tenant)
+    return isinstance(column, exp.Column) and (column.table, column.name) == ("door", "organization_id")
 
 
 def _insert(node: exp.Insert, demands: Demands) -> Iterator[str]:
@@ -236,10 +242,9 @@ def _is_bound_tenant(node: exp.Expr) -> bool:
     whole = cast("exp.Select", node.root())
     parts = {each.alias_or_name: each for each in whole.ctes} if isinstance(whole, exp.Select) else {}
     bound = parts.get("bound")
-    if bound is None or len(parts) > 1 or not isinstance(bound.this, exp.Select) or bound.this.args.get("from_"):
+    if bound is None or not parts.keys() <= {"bound", "door"} or not isinstance(bound.this, exp.Select):
         return False
-    (tenant,) = bound.this.expressions
-    content = _bare(tenant.unalias())
+    content = _bare(bound.this.expressions[0].unalias())
     return _is_parameter(content) or (isinstance(content, exp.Func) and _name(content) == "set_config")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from graphql_schema.reading.safety import reads_too_early
 from services.identity import commands, queries, rules
 from services.identity.models import DoorKind
 from services.kernel.access import Actor, ActorKind, Role
@@ -157,3 +158,7 @@ async def test_an_actor_s_rights_are_those_of_the_token_and_add_up_over_no_other
         actor = await queries.actor_of_token(database, await issue(database, organization, role=role))
         wanted = Actor(organization.id, grants=organization.actor(role).grants)
         assert actor.permissions == wanted.permissions
+
+
+async def test_nothing_is_read_before_the_organization_is_bound(database: Database) -> None:
+    assert reads_too_early(await database.reads.explain(queries.WHO_ASKS)) == []
