@@ -19,12 +19,21 @@ from typing import Any, cast
 from uuid import UUID
 
 import orjson
-from sqlalchemy import ARRAY, Column, ColumnElement, FromClause, all_, and_, any_, false, func, or_, true, tuple_
+from sqlalchemy import ARRAY, Column, ColumnElement, FromClause, Text, all_, and_, any_, false, func, or_, true, tuple_
 from sqlalchemy.types import TypeEngine
 from strawberry.utils.str_converters import to_camel_case
 
 from graphql_schema.connections import PAGE_SIZE, PAGE_SIZE_MAX
-from graphql_schema.reading.declarations import DefaultOrder, Named, Readable, decode_id, key_of, readable_over
+from graphql_schema.reading.declarations import (
+    DefaultOrder,
+    ListOf,
+    Named,
+    Readable,
+    SearchedBy,
+    decode_id,
+    key_of,
+    readable_over,
+)
 from graphql_schema.reading.inputs import FILTER_DEPTH_MAX, LIST_LENGTH_MAX, ORDER_FIELDS_MAX, value_type
 from graphql_schema.reading.positions import position_in_sql, read_position, write_position
 from services.kernel.errors import BadUserInput
@@ -32,6 +41,7 @@ from services.kernel.errors import BadUserInput
 VERSION = "1"
 IS_NULL = "isNull"
 SIGNATURE_BYTES = 16
+SEARCH_LENGTH_MAX = 200
 
 Path = tuple[str | int, ...]
 Bind = Callable[[Path, Any, TypeEngine[Any]], ColumnElement[Any]]
@@ -62,6 +72,8 @@ class PageRequest:
     after: tuple[Any, ...] | None
     before: tuple[Any, ...] | None
     cursor_prefix: str
+    search: str | None = None
+    searched_by: SearchedBy | None = None
 
     @property
     def fingerprint(self) -> tuple[Any, ...]:
@@ -72,7 +84,8 @@ class PageRequest:
     def shape(self) -> tuple[Any, ...]:
         """Everything on which the text of the SQL depends, and no value."""
         order = tuple((each.column.name, each.descending) for each in self.order)
-        return (self.backward, order, _filter_shape(self.filter), self.after is not None, self.before is not None)
+        given = (self.after is not None, self.before is not None, self.search is not None)
+        return (self.backward, order, _filter_shape(self.filter), *given)
 
     def at(self, path: Path) -> Any:
         """The value that was bound at a path."""
@@ -84,19 +97,27 @@ class PageRequest:
 
 
 def page_request(
-    readable: Readable, default: DefaultOrder, arguments: Mapping[str, Any], *, field: str, tenant_id: UUID, key: bytes
+    readable: Readable, declared: ListOf, arguments: Mapping[str, Any], *, field: str, tenant_id: UUID, key: bytes
 ) -> PageRequest:
-    """Read the arguments of a list: `first last after before filter orderBy`, as plain data by GraphQL names.
+    """Read the arguments of a list: `first last after before filter orderBy query`, as plain data by GraphQL names.
 
     `field` is the list's own name and `key` the secret of cursors. Raises BadUserInput for what cannot be answered.
     """
     size, backward = _size(arguments)
-    order = order_of(readable, arguments.get("orderBy"), default)
+    order = order_of(readable, arguments.get("orderBy"), declared.order)
     tree = arguments.get("filter") or {}
     asked = read_filter(readable, tree)
-    prefix = cursor_prefix(key, tenant_id, field, order, tree)
-    positions = (_read_cursor(prefix, order, arguments.get(name), name) for name in ("after", "before"))
-    return PageRequest(size, backward, order, asked, *positions, cursor_prefix=prefix)
+    search = _search(arguments.get("query"))
+    prefix = cursor_prefix(key, tenant_id, field, order, tree, search)
+    after, before = (_read_cursor(prefix, order, arguments.get(name), name) for name in ("after", "before"))
+    return PageRequest(size, backward, order, asked, after, before, prefix, search, declared.searched_by)
+
+
+def _search(words: str | None) -> str | None:
+    words = (words or "").strip()
+    if len(words) > SEARCH_LENGTH_MAX:
+        raise BadUserInput(f"query has at most {SEARCH_LENGTH_MAX} characters.")
+    return words or None
 
 
 def _size(arguments: Mapping[str, Any]) -> tuple[int, bool]:
@@ -232,6 +253,20 @@ def _is_broken(text: str) -> bool:
     return False
 
 
+def matching(
+    readable: Readable,
+    request: PageRequest,
+    alias: FromClause,
+    bind: Bind,
+    move: Callable[[ColumnElement[bool]], ColumnElement[bool]],
+) -> list[ColumnElement[bool]]:
+    """What a list's filter and words let through. `move` puts a condition over the type's columns over `alias`."""
+    found = [filter_condition(readable, request.filter, alias, bind)]
+    if request.search is not None and request.searched_by is not None:
+        found.append(move(request.searched_by(bind(("search",), request.search, Text()))))
+    return found
+
+
 def filter_condition(
     readable: Readable, tree: Mapping[str, Any], alias: FromClause, bind: Bind, path: Path = ("filter",)
 ) -> ColumnElement[bool]:
@@ -291,10 +326,12 @@ def _row_ids(readable: Readable, named: Named, operand: Any) -> Any:
 # Cursors.
 
 
-def cursor_prefix(key: bytes, tenant_id: UUID, field: str, order: Order, tree: Mapping[str, Any]) -> str:
-    """The signed binding of all cursors of one list, filter and order."""
+def cursor_prefix(
+    key: bytes, tenant_id: UUID, field: str, order: Order, tree: Mapping[str, Any], search: str | None = None
+) -> str:
+    """The signed binding of all cursors of one list, filter, order and search."""
     keys = [[each.column.name, each.descending] for each in order]
-    bound = orjson.dumps([VERSION, tenant_id, field, keys, _canonical(tree)], option=orjson.OPT_SORT_KEYS)
+    bound = orjson.dumps([VERSION, tenant_id, field, keys, _canonical(tree), search], option=orjson.OPT_SORT_KEYS)
     signature = hmac.digest(key, bound, hashlib.sha256)[:SIGNATURE_BYTES]
     return f"{VERSION}{urlsafe_b64encode(signature).decode().rstrip('=')}."
 

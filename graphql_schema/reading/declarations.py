@@ -4,7 +4,7 @@
 Nothing here reads a row. The ordinary executor and the compiled one are both made from these facts.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
@@ -94,12 +94,17 @@ class DefaultOrder:
     descending: bool
 
 
+SearchedBy = Callable[[ColumnElement[str]], ColumnElement[bool]]
+"""From the words that somebody looks for to a condition over the type's rows."""
+
+
 @dataclass(frozen=True, slots=True)
 class ListOf:
     """All rows that name this one by `key`; without a key, all rows of the type."""
 
     key: Column[Any] | None
     order: DefaultOrder
+    searched_by: SearchedBy | None = None
 
 
 @dataclass(frozen=True, slots=True)

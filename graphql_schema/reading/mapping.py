@@ -56,6 +56,7 @@ from graphql_schema.reading.declarations import (
     Readable,
     ReadBack,
     SameRow,
+    SearchedBy,
     Through,
     ToOne,
     declaration_of,
@@ -141,17 +142,18 @@ def connection(
     oldest_first: Any = None,
     newest_first: Any = None,
     ordered_by: Any = None,
+    searched_by: SearchedBy | None = None,
 ) -> Any:
     """The visible rows that name this one by `key`; without a key, all visible rows of the type.
 
     One of the three says in which order they come unless the caller asks for another: `oldest_first` and `ordered_by`
-    ascending, `newest_first` descending.
+    ascending, `newest_first` descending. `searched_by` offers `query`, the words that somebody looks for.
     """
     given = [each for each in (oldest_first, newest_first, ordered_by) if each is not None]
     if len(given) != 1:
         raise DeclarationError("connection() takes exactly one of oldest_first, newest_first and ordered_by.")
     order = DefaultOrder(plain_column(given[0], "The order of connection()"), newest_first is not None)
-    declared = ListOf(None if key is None else plain_column(key, "The key of connection()"), order)
+    declared = ListOf(None if key is None else plain_column(key, "The key of connection()"), order, searched_by)
     return _declared(declared, description, ReadsList(declared, description))
 
 

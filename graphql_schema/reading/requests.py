@@ -116,7 +116,7 @@ def list_request(
     """The arguments of a list, plain data by GraphQL names; `name` is its own. Raises BadUserInput."""
     return conditions.page_request(
         target,
-        declared.order,
+        declared,
         arguments,
         field=name,
         tenant_id=context.actor.tenant_id,

@@ -48,6 +48,10 @@ from services.kernel.database import Snapshot
 from services.kernel.errors import BadUserInput
 
 BATCH_SIZE_MAX = 1_000
+SEARCH_DESCRIPTION = (
+    "Words to look for, in Dutch, French, German or English: in what was said, in the citizen's name and handle, and "
+    "in the reference. Accents, endings and single typing errors do not matter. At most 200 characters."
+)
 NODES_MAX = 100
 
 
@@ -130,6 +134,8 @@ class ReadsList(Reads):
         direction = "descending" if order.descending else "ascending"
         field.description = f"{self.description} Without orderBy: {to_camel_case(named)} {direction}."
         field.arguments = list_arguments(self.target)
+        if self.declared.searched_by is not None:
+            field.arguments.append(_argument("query", str | None, SEARCH_DESCRIPTION))
 
     def request(self, context: ReadingContext, arguments: Mapping[str, Any]) -> PageRequest:
         """Read the arguments, plain data by GraphQL names. Raises BadUserInput."""

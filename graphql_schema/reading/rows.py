@@ -94,10 +94,7 @@ class Frame:
 
     def page(self, request: PageRequest) -> Select[Any]:
         """One page and one row more, which tells whether the list goes on."""
-        statement = self.visible.where(
-            conditions.filter_condition(self.readable, request.filter, self.alias, bind_value),
-            *conditions.between(request, self.alias, bind_value),
-        )
+        statement = self.visible.where(*self._matching(request), *conditions.between(request, self.alias, bind_value))
         order = conditions.ordering(request.order, self.alias, backward=request.backward)
         return statement.order_by(*order).limit(request.size + 1)
 
@@ -133,8 +130,13 @@ class Frame:
         return counted.select_from(owners.outerjoin(rows, true())).group_by(owners.c.key)
 
     def _counted(self, request: PageRequest, at_most: int) -> Select[Any]:
-        matches = conditions.filter_condition(self.readable, request.filter, self.alias, bind_value)
-        return self.visible.where(matches).with_only_columns(ONE).limit(at_most)
+        return self.visible.where(*self._matching(request)).with_only_columns(ONE).limit(at_most)
+
+    def _matching(self, request: PageRequest) -> list[ColumnElement[bool]]:
+        source = self.readable.source
+        return conditions.matching(
+            self.readable, request, self.alias, bind_value, lambda each: moved(each, source, self.alias)
+        )
 
 
 ONE = literal_column("1", Integer).label("one")

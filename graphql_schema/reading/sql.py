@@ -249,7 +249,7 @@ class _Writer:
         matching = [
             mine,
             *seen(many.target, target),
-            conditions.filter_condition(many.target, request.filter, target, bind),
+            *conditions.matching(many.target, request, target, bind, lambda each: over(each, many.target, target)),
         ]
         outer: list[FromClause] = [] if row is None else [row]
 

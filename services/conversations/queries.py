@@ -10,8 +10,8 @@ whole-organization grants. What was said in private needs the right to private m
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, any_, case, exists, func, or_, select
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import ColumnElement, Select, and_, any_, exists, func, not_, or_, select, tuple_
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from services.conversations.models import (
@@ -293,19 +293,29 @@ def said() -> Select[*tuple[Any, ...]]:
     """Every outbound item that counts, once: published_at, outbound_kind, department_id (null without a conversation),
     social_account_id. Of several replies in one conversation and wait the first counts.
     """
-    wait = (
-        select(col(WaitingSegment.id))
+    # A row that is asked of each reply, and not DISTINCT ON over all: so a period reads its own messages only.
+    earlier = aliased(Message, name="earlier")
+    opened = (
+        select(func.max(col(WaitingSegment.opened_at)))
         .where(
             same_tenant(WaitingSegment, Message),
             col(WaitingSegment.conversation_id) == col(Message.conversation_id),
             col(WaitingSegment.opened_at) <= col(Message.published_at),
         )
-        .order_by(col(WaitingSegment.opened_at).desc())
-        .limit(1)
+        .correlate(Message)
         .scalar_subquery()
     )
-    is_reply = col(Message.outbound_kind) == OutboundKind.REPLY
-    item = case((is_reply, func.coalesce(col(Message.conversation_id), col(Message.id))), else_=col(Message.id))
+    is_repeated = exists(
+        select(col(earlier.id))
+        .where(
+            same_tenant(earlier, Message),
+            col(earlier.conversation_id) == col(Message.conversation_id),
+            col(earlier.outbound_kind) == OutboundKind.REPLY,
+            tuple_(col(earlier.published_at), col(earlier.id)) < tuple_(col(Message.published_at), col(Message.id)),
+            col(earlier.published_at) >= func.coalesce(opened, col(earlier.published_at)),
+        )
+        .correlate(Message)
+    )
     return (
         select(
             col(Message.published_at),
@@ -325,7 +335,6 @@ def said() -> Select[*tuple[Any, ...]]:
             col(Message.tenant_id) == ACTOR.tenant,
             col(Message.outbound_kind).is_not(None),
             col(Message.published_at).is_not(None),
+            or_(col(Message.outbound_kind) != OutboundKind.REPLY, not_(is_repeated)),
         )
-        .ext(distinct_on(item, case((is_reply, wait))))
-        .order_by(item, case((is_reply, wait)), col(Message.published_at), col(Message.id))
     )

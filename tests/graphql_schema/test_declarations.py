@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""A walk over the whole schema: all is declared, described and guarded, and every filter and order has its index."""
+"""A walk over the whole schema: all is declared, described and guarded."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,16 +17,15 @@ from graphql import (
     is_introspection_type,
     is_specified_scalar_type,
 )
-from sqlalchemy import Column, Table, UniqueConstraint
+from sqlalchemy import Column, Table
 
 from graphql_schema.arguments import PERMISSION
 from graphql_schema.connections import Connection
 from graphql_schema.nodes import Node
 from graphql_schema.reading.annotations import BACK_REFERENCE, definition_of, object_definition, shape_of
-from graphql_schema.reading.declarations import REGISTRY, ListOf, Newest, Readable, declaration_of, plain_column
+from graphql_schema.reading.declarations import REGISTRY, Readable, declaration_of
 from graphql_schema.reading.rows import frame_of
 from graphql_schema.schema import api_schema
-from services.conversations.models import Conversation
 from services.kernel.access import Permission
 from services.kernel.isolation import DataClass
 
@@ -39,14 +38,6 @@ TYPES = [
 SHOWN = [each for each in REGISTRY.values() if each.name in SCHEMA.core.type_map]
 OPEN_TO_EVERY_CREDENTIAL = {"Query.viewer", "Query.node", "Query.nodes"}
 """Root fields without a permission of their own: who is asking, and rows whose own type says who may read them."""
-
-SHORT_LISTS = {
-    "category_department.category_id": "a topic has a handful of departments, sorted after they are found",
-    "participant.conversation_id": "a conversation has a handful of participants, sorted after they are found",
-    "closing.conversation_id": "a conversation is closed a few times",
-    "waiting_segment.conversation_id": "a conversation has a few waits",
-}
-"""Lists of one row that are too short to need their order from the index; finding them needs one all the same."""
 
 
 def places() -> Iterator[tuple[str, str | None]]:
@@ -123,79 +114,6 @@ def test_every_root_field_names_a_permission(path: str, field: GraphQLField):
         definition.metadata.get(PERMISSION) if declared is None else REGISTRY[shape_of(definition).of].permission
     )
     assert isinstance(permission, Permission), path
-
-
-def leading(table: Table) -> Iterator[tuple[str, ...]]:
-    """The columns of every index and key that covers all rows."""
-    yield tuple(each.name for each in table.primary_key)
-    for constraint in table.constraints:
-        if isinstance(constraint, UniqueConstraint):
-            yield tuple(each.name for each in constraint.columns)
-    for index in table.indexes:
-        if index.dialect_options["postgresql"].get("where") is None:
-            yield tuple(str(getattr(each, "name", each)) for each in index.expressions)
-
-
-def is_served(column: Column[Any], *before: str, then: tuple[str, ...] = ()) -> bool:
-    """Whether an index begins with the tenant, `before`, the column and `then`."""
-    wanted = ("tenant_id", *before, column.name, *then)
-    return any(found[: len(wanted)] == wanted for found in leading(column.table))
-
-
-@pytest.mark.parametrize(
-    ("readable", "column"),
-    [(each, named.column) for each in SHOWN for named in each.filters],
-    ids=lambda each: each.name,
-)
-def test_an_index_serves_every_filter(readable, column):
-    assert is_served(column)
-
-
-def test_a_column_without_an_index_would_be_found():
-    assert not is_served(plain_column(Conversation.language, "It"))
-    assert not is_served(plain_column(Conversation.opened_at, "It"), then=("priority",))
-
-
-ROOT_LISTS = {
-    shape_of(definition).of
-    for field in SCHEMA.core.query_type.fields.values()  # pyright: ignore[reportOptionalMemberAccess]
-    if (definition := definition_of(field)) is not None and isinstance(declaration_of(definition), ListOf)
-}
-
-
-@pytest.mark.parametrize(
-    ("readable", "column"),
-    [(each, named.column) for each in SHOWN if each.python_type in ROOT_LISTS for named in each.orders],
-    ids=lambda each: each.name,
-)
-def test_an_index_serves_every_order_of_a_root_list(readable, column):
-    if column.name == "priority":
-        # Ties are long here; the index goes on with the due order, and the id decides within one instant.
-        assert is_served(column, then=("due_order", "id"))
-    else:
-        assert is_served(column, then=("id",))
-
-
-def relations() -> Iterator[tuple[str, Any, Readable]]:
-    for owner in SHOWN:
-        for field, declared in owner.declared():
-            if isinstance(declared, Newest) or (isinstance(declared, ListOf) and declared.key is not None):
-                yield f"{owner.name}.{field.python_name}", declared, REGISTRY[shape_of(field).of]
-
-
-@pytest.mark.parametrize(("path", "declared", "target"), list(relations()), ids=lambda each: str(each)[:40])
-def test_an_index_serves_every_list_of_a_row(path, declared, target):
-    key, by = declared.key, declared.by if isinstance(declared, Newest) else declared.order.column
-    name = f"{key.table.name}.{key.name}"
-    if name in SHORT_LISTS or by.name == "id":
-        assert is_served(key), path
-        return
-    if is_served(key) and by.name == "occurred_at" and key.name == "delivery_id":
-        return  # a delivery carries one message
-    if key.table.name == "conversation":
-        assert is_served(key, then=("due_order",)), path
-        return
-    assert is_served(by, key.name, then=("id",)), path
 
 
 SECRETS = {DataClass.SECRET}

@@ -49,7 +49,8 @@ class Author:
     def document(self) -> str:
         query = self.schema.query_type
         assert query is not None
-        chosen = self.chance.sample(self.roots, self.chance.randint(1, min(3, len(self.roots))))
+        most = self.chance.randint(1, min(3, len(self.roots)))
+        chosen = list(dict.fromkeys(self.chance.choice(self.roots) for _ in range(most)))
         body = " ".join(self.field_of(name, query.fields[name], 0) for name in chosen)
         if self.chance.random() < 0.2:
             body += " __typename"

@@ -82,10 +82,11 @@ async def compare(schema: ApiSchema, database: Database, chance: Random, planted
 
 
 def roots_of(schema: ApiSchema) -> list[str]:
-    """Everything that can be asked."""
+    """Everything that can be asked, lists and nodes three times as often as figures, which have few shapes."""
     query = schema.core.query_type
     assert query is not None
-    return sorted(query.fields)
+    figures = {name for name, each in query.fields.items() if "since" in each.args}
+    return sorted(figures) + 3 * sorted(query.fields.keys() - figures)
 
 
 class Drawn(Random):
