@@ -40,6 +40,9 @@ BEGIN
     EXECUTE format('GRANT CONNECT ON DATABASE %I TO belfry_app, belfry_relay, belfry_auditor, belfry_backup, belfry_owner', current_database());
 END $$;
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
+-- Migrations name functions of the extensions below, and hand the search functions over to belfry_search.
+GRANT USAGE ON SCHEMA public TO belfry_owner;
+GRANT belfry_search TO belfry_owner WITH INHERIT FALSE, SET TRUE;
 
 CREATE SCHEMA IF NOT EXISTS belfry AUTHORIZATION belfry_owner;
 GRANT USAGE ON SCHEMA belfry TO belfry_app, belfry_relay, belfry_search, belfry_auditor, belfry_backup;

@@ -6,7 +6,7 @@ import strawberry
 from graphql_schema.connections import Connection
 from graphql_schema.conversations.types import Category, Contact, Conversation
 from graphql_schema.reading.mapping import connection
-from services.conversations import models
+from services.conversations import models, queries
 
 C, K, N = models.Conversation, models.Category, models.Contact
 
@@ -18,6 +18,7 @@ class ConversationQueries:
     conversations: Connection[Conversation] = connection(
         description="The conversations that the caller sees, the most urgent contact first. Needs conversations:read.",
         oldest_first=C.due_order,
+        searched_by=queries.matching,
     )
     contacts: Connection[Contact] = connection(
         description="The citizens of conversations that the caller sees. Needs conversations:read.",

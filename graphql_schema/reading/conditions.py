@@ -32,6 +32,7 @@ from graphql_schema.reading.declarations import (
     SearchedBy,
     decode_id,
     key_of,
+    plain,
     readable_over,
 )
 from graphql_schema.reading.inputs import FILTER_DEPTH_MAX, LIST_LENGTH_MAX, ORDER_FIELDS_MAX, value_type
@@ -263,7 +264,7 @@ def matching(
     """What a list's filter and words let through. `move` puts a condition over the type's columns over `alias`."""
     found = [filter_condition(readable, request.filter, alias, bind)]
     if request.search is not None and request.searched_by is not None:
-        found.append(move(request.searched_by(bind(("search",), request.search, Text()))))
+        found.append(move(plain(request.searched_by(bind(("search",), request.search, Text())))))
     return found
 
 

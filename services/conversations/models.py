@@ -5,7 +5,18 @@ from datetime import datetime
 from typing import Any, ClassVar, cast
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, CheckConstraint, Computed, Index, SmallInteger, Text, UniqueConstraint, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    Computed,
+    Index,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    literal_column,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
@@ -44,6 +55,7 @@ class Contact(Versioned, table=True):
     __table_args__: ClassVar[Any] = constraints(
         UniqueConstraint("tenant_id", "network", "server_host", "external_id"),
         Index("ix_contact_created_at", "tenant_id", "created_at", "id"),
+        Index("ix_contact_words", text("belfry.search_keys(tenant_id, display_name, handle)"), postgresql_using="gin"),
     )
     __not_personal__: ClassVar = frozenset({"server_host"})
 
@@ -140,7 +152,9 @@ class Conversation(Versioned, table=True):
         Index("ix_conversation_priority", "tenant_id", "priority", "due_order", "id"),
         Index("ix_conversation_priority_id", "tenant_id", "priority", "id"),
         Index("ix_conversation_channel_kind", "tenant_id", "channel_kind", "due_order", "id"),
-    )
+        Index("ix_conversation_reference", "tenant_id", literal_column("belfry.search_code(reference)").label("code"),
+              postgresql_ops={"code": "text_pattern_ops"}, postgresql_where=text("reference is not null")),
+    )  # fmt: skip
     __not_personal__: ClassVar = frozenset({"server_host", "language", "reference"})
 
     network: Network = words(Network)
@@ -248,6 +262,8 @@ class Message(Versioned, table=True):
         Index("ix_message_conversation_id", "tenant_id", "conversation_id", "occurred_at", "id"),
         Index("ix_message_outbound", "tenant_id", "published_at", postgresql_where=text("outbound_kind is not null")),
         Index("ix_message_delivery_id", "tenant_id", "delivery_id"),
+        Index("ix_message_words", text("belfry.search_keys(tenant_id, text)"), postgresql_using="gin",
+              postgresql_where=text("conversation_id is not null")),
         Index("ix_message_orphan", "tenant_id", "parent_external_id",
               postgresql_where=text("conversation_id is null and parent_external_id is not null")),
     )  # fmt: skip

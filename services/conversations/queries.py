@@ -7,11 +7,27 @@ or takes part; or when the actor coordinates the organization. A confidential to
 whole-organization grants. What was said in private needs the right to private messages instead.
 """
 
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, any_, exists, func, not_, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    ScalarSelect,
+    Select,
+    and_,
+    any_,
+    exists,
+    func,
+    literal_column,
+    not_,
+    or_,
+    select,
+    tuple_,
+)
 from sqlalchemy.orm import aliased
+from sqlalchemy.sql.elements import ColumnClause
+from sqlalchemy.sql.visitors import replacement_traverse
 from sqlmodel import col
 
 from services.conversations.models import (
@@ -34,6 +50,12 @@ from services.social_accounts.rules import Network, OutboundKind
 from services.tenancy.queries import TENANT_WIDE
 
 PRIVATE_TEXTS_MAX = 200
+SEARCH_MATCHES_MAX = 10_000
+"""Conversations that one search gives, by their newest match: as many as a list counts. Hidden ones are among them, so
+where more match in the whole organization, the oldest of them are not found.
+"""
+
+TABLE: FromClause = cast("Any", Conversation).__table__
 
 CATEGORY_IS_VISIBLE = TENANT_WIDE
 
@@ -108,6 +130,43 @@ DELIVERY_IS_VISIBLE = deliveries.is_one_of(
     .where(col(Reply.tenant_id) == ACTOR.tenant, CONVERSATION_IS_VISIBLE)
 )
 """A reply's delivery is seen by whoever sees its conversation."""
+
+
+def matching(asked: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether a conversation holds the asked words: in one message, in the citizen's name, or as its reference.
+
+    What only resembles them is found when nothing that *the actor may see* holds them as they are. Were it when nothing
+    in the organization does, an empty list would tell that a hidden conversation holds a word.
+    """
+    searches = (_found(name, asked) for name in ("search_conversations", "search_conversations_alike"))
+    ids = func.unnest(func.coalesce(*searches, literal_column("'{}'::uuid[]")))
+    # Not `= any(array)`: the planner expects ten ids in it, and would compare thousands with every conversation.
+    return col(Conversation.id).in_(select(ids))
+
+
+def _found(search: str, asked: ColumnElement[str]) -> ScalarSelect[Any]:
+    """The ids of the conversations that a search finds and the actor may see; null when there are none.
+
+    A search knows the organization only; the actor's rights are applied to what it gives as to any other row. Whoever
+    may not read private messages finds nothing by the words of one.
+    """
+    most = literal_column(str(SEARCH_MATCHES_MAX))
+    call = getattr(func.belfry, search)(ACTOR.tenant, asked, most)
+    match, row = call.table_valued("conversation_id", "in_private", name="match"), TABLE.alias("found")
+    own = and_(row.c.tenant_id == ACTOR.tenant, row.c.id == match.c.conversation_id)
+    read = or_(not_(match.c.in_private), _over(_reached(Permission.CONVERSATION_READ_PRIVATE), row))
+    ids = select(func.array_agg(row.c.id)).select_from(match.join(row, own))
+    return ids.where(_over(CONVERSATION_IS_VISIBLE, row), read).scalar_subquery()
+
+
+def _over(predicate: ColumnElement[bool], row: FromClause) -> ColumnElement[bool]:
+    """A predicate over Conversation, over its row under another name."""
+
+    def replace(element: Any, **_: Any) -> Any:
+        is_own = isinstance(element, ColumnClause) and element.table is TABLE
+        return row.c[cast("Any", element).key] if is_own else None
+
+    return replacement_traverse(predicate, {}, replace)
 
 
 async def visible_conversation(snapshot: Snapshot, conversation_id: UUID) -> Conversation:

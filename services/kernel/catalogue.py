@@ -11,8 +11,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kernel.isolation import TableKind, table_registry
 
-SECOND_POLICIES = frozenset({"outbox.relay", "job.relay"})
-SECURITY_DEFINERS: frozenset[str] = frozenset()
+SECOND_POLICIES = frozenset(
+    {
+        *("outbox.relay to belfry_relay", "job.relay to belfry_relay"),
+        *(f"{table}.search to belfry_search" for table in ("contact", "conversation", "message")),
+    }
+)
+SECURITY_DEFINERS = frozenset({"search_conversations", "search_conversations_alike"})
+SEARCHED = frozenset(
+    {
+        *(f"contact.{column}" for column in ("tenant_id", "id", "handle", "display_name")),
+        *(f"conversation.{column}" for column in ("tenant_id", "id", "contact_id", "reference", "last_message_at")),
+        *(f"message.{column}" for column in ("tenant_id", "conversation_id", "visibility", "text", "occurred_at")),
+    }
+)
+"""What belfry_search reads, over all organizations, inside the functions that it owns."""
 VOLATILE_DEFAULTS: frozenset[str] = frozenset()
 
 LINT = text(
@@ -38,7 +51,8 @@ LINT = text(
                  and pg_get_expr(polqual, polrelid) = pg_get_expr(polwithcheck, polrelid)
                  and pg_get_expr(polqual, polrelid)
                      = '(tenant_id = (NULLIF(current_setting(''app.tenant_id''::text, true), ''''::text))::uuid)')
-    union all select 'second permissive policy?', relname || '.' || polname
+    union all select 'second permissive policy?', relname || '.' || polname || ' to ' || (
+            select string_agg(rolname, ', ' order by rolname) from pg_roles r where r.oid = any (polroles))
         from pg_policy join tenant t on t.oid = polrelid where polpermissive and polroles <> '{0}'
     union all select 'subquery in policy', polrelid::regclass || '.' || polname from pg_policy
         where coalesce(polqual::text, '') || coalesce(polwithcheck::text, '') like '%SUBLINK%'
@@ -60,6 +74,23 @@ LINT = text(
           and (relkind = 'm' or relkind = 'v' and coalesce(reloptions::text, '') not like '%security_invoker=true%')
     union all select 'security definer?', proname from pg_proc
         where pronamespace = 'belfry'::regnamespace and prosecdef
+    union all select 'security definer not narrow', proname from pg_proc
+        where pronamespace = 'belfry'::regnamespace and prosecdef and (
+            pg_get_userbyid(proowner) <> 'belfry_search'
+            or not exists (select 1 from unnest(proconfig) setting where starts_with(setting, 'search_path='))
+            or proacl is null or exists (select 1 from aclexplode(proacl) where grantee = 0))
+    union all select 'read by search?', relname || '.' || attname
+        from tables t join pg_attribute a on a.attrelid = t.oid and attnum > 0 and not attisdropped
+        where has_column_privilege('belfry_search', t.oid, attnum, 'select')
+    union all select 'written by search', relname from tables
+        where has_any_column_privilege('belfry_search', oid, 'insert, update, references')
+           or has_table_privilege('belfry_search', oid, 'delete, truncate, trigger, maintain')
+    union all select 'becomes search', rolname from pg_roles
+        where rolname = 'belfry_search' and rolcanlogin
+    union all select 'becomes search', pg_get_userbyid(member) from pg_auth_members
+        where roleid = 'belfry_search'::regrole and (
+            pg_get_userbyid(member) in ('belfry_app', 'belfry_relay', 'belfry_auditor', 'belfry_backup')
+            or pg_get_userbyid(member) = 'belfry_owner' and (inherit_option or admin_option))
     union all select '32-bit sequence', c.relname from pg_sequence join pg_class c on c.oid = seqrelid
         where relnamespace = 'belfry'::regnamespace and seqtypid <> 'int8'::regtype
     union all select 'volatile default?', adrelid::regclass || ': ' || pg_get_expr(adbin, adrelid)
@@ -101,6 +132,7 @@ async def lint(connection: AsyncConnection) -> list[Finding]:
         "not a tenant table?": {name for name, kind in table_registry().items() if kind is not TableKind.TENANT},
         "second permissive policy?": SECOND_POLICIES,
         "security definer?": SECURITY_DEFINERS,
+        "read by search?": SEARCHED,
         "volatile default?": VOLATILE_DEFAULTS,
     }
     rows = (await connection.execute(LINT)).all()

@@ -141,6 +141,12 @@ def let_relay(op: Op, name: str, verbs: Sequence[str]) -> None:
     _grant(op, name, "belfry_relay", verbs)
 
 
+def let_search(op: Op, name: str, columns: str) -> None:
+    """Let the searches read some columns over all organizations, by a policy for their owner alone."""
+    op.execute(f"CREATE POLICY search ON {SCHEMA}.{name} FOR SELECT TO belfry_search USING (true)")
+    op.execute(f"GRANT SELECT ({columns}) ON {SCHEMA}.{name} TO belfry_search")
+
+
 def let_auditor(op: Op, name: str) -> None:
     """Let the auditor read a table, one organization at a time: row security holds for that role too."""
     _grant(op, name, "belfry_auditor", ("select",))

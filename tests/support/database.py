@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Databases of tests: copies of the migrated template, and empty ones for the tests of migrations."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from itertools import count
 from os import getpid
+from random import uniform
 
 import asyncpg
 
@@ -12,6 +14,7 @@ from services.embedded.servers import ROLES_FILE
 from tests.support.servers import TEMPLATE, Servers, plain, run_apart
 
 LOGIN_ROLES = "belfry_app, belfry_relay, belfry_auditor, belfry_backup, belfry_owner"
+TRIES = 20
 _numbers = count(1)
 
 
@@ -60,8 +63,18 @@ async def _create(servers: Servers, name: str, how: str) -> None:
 
 
 async def _run_roles(urls: Mapping[str, str]) -> None:
+    """Roles belong to all databases of the servers, and two processes of a run may make a database at once."""
     async with connection_as(urls, "postgres") as connection:
-        await connection.execute(ROLES_FILE.read_text())
+        for _ in range(TRIES):
+            try:
+                await connection.execute(ROLES_FILE.read_text())
+            except asyncpg.InternalServerError as error:
+                if "concurrently" not in str(error):
+                    raise
+                await asyncio.sleep(uniform(0.1, 0.5))
+            else:
+                return
+    raise TimeoutError("the roles were changed by somebody else again and again")
 
 
 async def _administer(servers: Servers, *statements: str) -> None:

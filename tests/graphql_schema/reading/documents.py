@@ -26,7 +26,8 @@ from graphql import (
 from graphql_schema.scalars import print_instant
 from tests.graphql_schema.reading.planting import START
 
-DEPTH_MAX = 4
+DEPTHS = (2, 2, 3, 3, 4)
+"""How deep a document may go: mostly not very, so that many can be tried."""
 WORDS = ["", "a", "lamp", "Größe", "😀", "\u2028", 'quote " and \\ back', "Name 1", "h2", "O'Brien"]
 PAGED = ("first", "last", "after", "before")
 PERIOD = ("since", "until")
@@ -46,10 +47,13 @@ class Author:
     fragments: list[str] = field(default_factory=list[str])
     aliases: int = 0
 
+    def __post_init__(self) -> None:
+        self.depth_max = self.chance.choice(DEPTHS)
+
     def document(self) -> str:
         query = self.schema.query_type
         assert query is not None
-        most = self.chance.randint(1, min(3, len(self.roots)))
+        most = self.chance.choice((1, 1, 2, 3))
         chosen = list(dict.fromkeys(self.chance.choice(self.roots) for _ in range(most)))
         body = " ".join(self.field_of(name, query.fields[name], 0) for name in chosen)
         if self.chance.random() < 0.2:
@@ -71,11 +75,11 @@ class Author:
         names = [
             name
             for name, each in kind.fields.items()
-            if is_leaf_type(get_named_type(each.type)) or depth < DEPTH_MAX + is_page
+            if is_leaf_type(get_named_type(each.type)) or depth < self.depth_max + is_page
         ]
         parts = [
             self.field_of(name, kind.fields[name], depth - is_page)
-            for name in self.chance.sample(names, min(len(names), self.chance.randint(1, 5)))
+            for name in self.chance.sample(names, min(len(names), self.chance.choice((1, 2, 2, 3, 5))))
         ]
         if self.chance.random() < 0.15:
             parts.append("__typename")
@@ -88,7 +92,7 @@ class Author:
         return " ".join(parts) or "__typename"
 
     def spread(self, kind: GraphQLObjectType, depth: int) -> str:
-        inside = self.selection(kind, depth + 1) if depth < DEPTH_MAX else "__typename"
+        inside = self.selection(kind, depth + 1) if depth < self.depth_max else "__typename"
         if self.chance.random() < 0.5:
             return f"... on {kind.name}{self.directive()} {{ {inside} }}"
         name = f"F{len(self.fragments)}"

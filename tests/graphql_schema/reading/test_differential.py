@@ -181,6 +181,8 @@ async def test_the_corpus_answers_the_same_with_many_requests_at_once(
         async with gate:
             reader = Reader(reading_database, actor, execution=Execution())
             result = await whole.execute(document, variables, reader)
+            while is_busy(result):  # so many at once may have to wait for a connection longer than is allowed
+                result = await whole.execute(document, variables, reader)
         compiled += reader.execution.used is Executor.COMPILED
         assert alike(told(result)[0], expected, began_at), f"seed {SEED}: {document}"
         other = there if actor.tenant_id == here.organization.id else here
@@ -191,6 +193,11 @@ async def test_the_corpus_answers_the_same_with_many_requests_at_once(
         f"seed {SEED}: {len(several)} requests, {AT_ONCE} at a time, {compiled} compiled: 0 differences, 0 foreign ids"
     )
     assert compiled > len(several) / 3
+
+
+def is_busy(result: Any) -> bool:
+    """Whether the database had no connection to give."""
+    return any((each.extensions or {}).get("code") == "SERVICE_UNAVAILABLE" for each in result.errors or ())
 
 
 def canaries(planted: Planted) -> list[bytes]:

@@ -27,7 +27,7 @@ query List(
 """
 
 EXAMPLES = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 UNWATCHED = pytest.mark.usefixtures("unwatched_statements")
 """Every example is a new text, and judging one takes longer than running it; the other tests here are watched."""
@@ -105,6 +105,7 @@ async def test_two_cursors_cut_a_piece_out_of_the_list(ask, here, data):
 
 
 @UNWATCHED
+@pytest.mark.parametrize("way", ["ordinary", "one statement"], indirect=True)
 async def test_every_comparator_alone_and_denied_means_what_it_means_in_plain_python(ask, here, there, tell):
     several = [tree for trees in oracle.comparisons(here, there).values() for tree in trees]
     asked = [*several, *({"not": each} for each in several)]

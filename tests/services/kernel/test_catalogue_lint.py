@@ -55,8 +55,11 @@ PLANTED: Mapping[tuple[str, str], list[str]] = {
         "DROP POLICY tenant ON belfry.reply",
         f"CREATE POLICY tenant ON belfry.reply AS RESTRICTIVE {POLICY}",
     ],
-    ("second permissive policy?", "department.peek"): [
+    ("second permissive policy?", "department.peek to belfry_search"): [
         "CREATE POLICY peek ON belfry.department TO belfry_search USING (true)"
+    ],
+    ("second permissive policy?", "message.search to belfry_app, belfry_search"): [
+        "ALTER POLICY search ON belfry.message TO belfry_search, belfry_app"
     ],
     ("subquery in policy", "belfry.department.slow"): [
         "CREATE POLICY slow ON belfry.department AS RESTRICTIVE USING (tenant_id = (SELECT tenant_id))"
@@ -91,6 +94,24 @@ PLANTED: Mapping[tuple[str, str], list[str]] = {
     ("security definer?", "all_names"): [
         "CREATE FUNCTION belfry.all_names() RETURNS text LANGUAGE sql SECURITY DEFINER AS 'SELECT 1::text'"
     ],
+    ("security definer not narrow", "search_conversations"): [
+        "ALTER FUNCTION belfry.search_conversations RESET search_path"
+    ],
+    ("security definer not narrow", "search_conversations_alike"): [
+        "GRANT EXECUTE ON FUNCTION belfry.search_conversations_alike TO PUBLIC"
+    ],
+    ("security definer not narrow", "all_texts"): [
+        "CREATE FUNCTION belfry.all_texts() RETURNS text LANGUAGE sql SECURITY DEFINER SET search_path = ''"
+        " AS 'SELECT 1::text'",
+        "REVOKE ALL ON FUNCTION belfry.all_texts FROM PUBLIC",
+    ],
+    ("read by search?", "contact.email"): ["GRANT SELECT (email) ON belfry.contact TO belfry_search"],
+    ("read by search?", "department.name"): ["GRANT SELECT ON belfry.department TO belfry_search"],
+    ("written by search", "message"): ["GRANT UPDATE (text) ON belfry.message TO belfry_search"],
+    ("written by search", "contact"): ["GRANT DELETE ON belfry.contact TO belfry_search"],
+    ("becomes search", "belfry_search"): ["ALTER ROLE belfry_search LOGIN"],
+    ("becomes search", "belfry_app"): ["GRANT belfry_search TO belfry_app WITH INHERIT FALSE"],
+    ("becomes search", "belfry_owner"): ["GRANT belfry_search TO belfry_owner WITH INHERIT TRUE"],
     ("32-bit sequence", "small"): ["CREATE SEQUENCE belfry.small AS int"],
     ("volatile default?", "belfry.department: gen_random_uuid()"): [
         "ALTER TABLE belfry.department ALTER COLUMN id SET DEFAULT gen_random_uuid()"
@@ -222,7 +243,7 @@ async def test_a_planted_violation_is_found(
 
 def test_every_rule_of_the_lint_has_a_planted_violation() -> None:
     rules = set(re.findall(r"select '([^']+)'(?: as rule)?,", str(catalogue.LINT)))
-    assert len(rules) == 20
+    assert len(rules) == 24
     assert {rule for rule, _ in PLANTED} == rules
 
 
