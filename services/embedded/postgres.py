@@ -40,7 +40,13 @@ class PostgresServer:
         self._passwords: dict[str, str] = (
             state.credentials(root.path, (SUPERUSER, *LOGIN_ROLES)) if root.account.identity else {}
         )
-        given = {"listen_addresses": "", "unix_socket_permissions": "0700", **(settings or {})}
+        # Each process of Belfry may open two pools of ten.
+        given = {
+            "listen_addresses": "",
+            "unix_socket_permissions": "0700",
+            "max_connections": "200",
+            **(settings or {}),
+        }
         self.child = self._child(
             "postgresql",
             (

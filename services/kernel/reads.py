@@ -28,6 +28,8 @@ from services.kernel.serialization import from_json
 PREPARED_MAX = 100
 """Statements that one connection keeps prepared. The server holds a plan for each, of up to a megabyte."""
 CHECKOUT_SECONDS_MAX = 5
+IDLE_SECONDS_MAX = 60
+"""How long a connection that nobody needs is kept, with all its plans."""
 SESSION = {"plan_cache_mode": "force_generic_plan", "jit": "off"}
 
 Connection = Any
@@ -93,6 +95,7 @@ class Reads:
             reset=_nothing_to_reset,
             timeout=CHECKOUT_SECONDS_MAX,
             server_settings=SESSION,
+            max_inactive_connection_lifetime=IDLE_SECONDS_MAX,
             statement_cache_size=PREPARED_MAX,
             max_cached_statement_lifetime=0,
             max_cacheable_statement_size=0,

@@ -16,6 +16,8 @@ from graphql_schema.schema import api_schema
 from graphql_schema.stages import Stages
 from services.kernel.access import Actor, Role
 from services.kernel.database import Database
+from services.kernel.errors import ServiceUnavailable
+from services.kernel.reads import Reads
 from services.kernel.settings import Environment, Settings
 from services.tenancy import queries as tenancy
 from services.tenancy.rules import OrganizationState
@@ -230,9 +232,7 @@ async def test_an_operation_that_takes_too_long_is_stopped(
 async def test_a_database_that_is_away_is_503_with_a_time_to_come_back(
     api: Served, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from services.kernel import database as kernel
-
-    monkeypatch.setattr(kernel.Database, "directory", _unreachable)
+    monkeypatch.setattr(Reads, "row", _unreachable)
     for media in Media:
         answer = await api.post(query("{ never: echo }"), token, accept=media)
         assert answer.status_code == 503
@@ -245,9 +245,7 @@ async def test_a_database_that_is_away_is_503_with_a_time_to_come_back(
         }
 
 
-def _unreachable(_database: Database) -> Any:
-    from services.kernel.errors import ServiceUnavailable
-
+async def _unreachable(*_: object) -> Any:
     raise ServiceUnavailable
 
 

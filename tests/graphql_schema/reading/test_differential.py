@@ -82,11 +82,11 @@ async def compare(schema: ApiSchema, database: Database, chance: Random, planted
 
 
 def roots_of(schema: ApiSchema) -> list[str]:
-    """Everything that can be asked, lists and nodes three times as often as figures, which have few shapes."""
+    """Everything that can be asked, lists and nodes six times as often as figures, which have few shapes."""
     query = schema.core.query_type
     assert query is not None
     figures = {name for name, each in query.fields.items() if "since" in each.args}
-    return sorted(figures) + 3 * sorted(query.fields.keys() - figures)
+    return sorted(figures) + 6 * sorted(query.fields.keys() - figures)
 
 
 class Drawn(Random):
