@@ -7,7 +7,6 @@ other is refused. Who took what is read from the table of claims afterwards.
 """
 
 import asyncio
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from random import Random
 from uuid import UUID
 
 from bench.dataset import SEED, Dataset, provide, tell
-from bench.engines import Engines, arguments, open_engines
+from bench.engines import Engines, measure_by
 from bench.report import Expectation, Report, Table, number, ratio, spread, turns
 from services.assignments import commands
 from services.assignments.rules import CLAIMS_MAX
@@ -244,13 +243,13 @@ async def run(engines: Engines, *, scale: float, rounds: int) -> int:
 
 def main() -> None:
     """Run the bench from the command line."""
-    parser = arguments(
-        "claims", "Claims a second by 1, 8 and 32 people at once, and whether any is claimed twice.", scale=SCALE
+    measure_by(
+        run,
+        "claims",
+        "Claims a second by 1, 8 and 32 people at once, and whether any is claimed twice.",
+        scale=SCALE,
+        rounds=ROUNDS,
     )
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="how often each number of claimers has its turn")
-    given = parser.parse_args()
-    with open_engines(given.keep) as engines:
-        sys.exit(asyncio.run(run(engines, scale=given.scale, rounds=given.rounds)))
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
+from typing import Any, NoReturn
 
 import asyncpg
 
@@ -151,6 +152,17 @@ def arguments(name: str, description: str, *, scale: float) -> argparse.Argument
         "--scale", type=_scale, default=scale, help=f"size of the data set: 1 is {CONVERSATIONS:,} conversations"
     )
     return parser
+
+
+def measure_by(
+    run: Callable[..., Coroutine[Any, Any, int]], name: str, description: str, *, scale: float, rounds: int
+) -> NoReturn:
+    """Run a bench of several rounds from the command line; `run` takes the servers, the scale and the rounds."""
+    parser = arguments(name, description, scale=scale)
+    parser.add_argument("--rounds", type=int, default=rounds, help="how often each way has its turn")
+    given = parser.parse_args()
+    with open_engines(given.keep) as engines:
+        sys.exit(asyncio.run(run(engines, scale=given.scale, rounds=given.rounds)))
 
 
 def _scale(text: str) -> float:

@@ -6,8 +6,6 @@ a worker has been told of the account's job and has made contacts, conversations
 them, counted waits, and written the facts for audit and outbox. The queue between the two is not part of it.
 """
 
-import asyncio
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +15,7 @@ from uuid import UUID
 import asyncpg
 
 from bench.dataset import SEED, provide, tell
-from bench.engines import Engines, arguments, open_engines
+from bench.engines import Engines, measure_by
 from bench.filling import UNTIL, phrases
 from bench.mentions import OWN_DID, Mentions
 from bench.plans import TownPlan
@@ -178,11 +176,13 @@ async def run(engines: Engines, *, scale: float, rounds: int) -> int:
 
 def main() -> None:
     """Run the bench from the command line."""
-    parser = arguments("ingest", "Messages acknowledged and drained a second, one by one and in batches.", scale=SCALE)
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="how often each way has its turn")
-    given = parser.parse_args()
-    with open_engines(given.keep) as engines:
-        sys.exit(asyncio.run(run(engines, scale=given.scale, rounds=given.rounds)))
+    measure_by(
+        run,
+        "ingest",
+        "Messages acknowledged and drained a second, one by one and in batches.",
+        scale=SCALE,
+        rounds=ROUNDS,
+    )
 
 
 if __name__ == "__main__":

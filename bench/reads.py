@@ -6,7 +6,6 @@ The API is a process of its own with everything that a request passes. Every way
 
 import asyncio
 import re
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from statistics import median
 from sqlalchemy import make_url
 
 from bench.dataset import Dataset, long_conversations, provide, tell, token
-from bench.engines import Engines, arguments, open_engines
+from bench.engines import Engines, measure_by
 from bench.questions import CONVERSATION, INBOX, SERIES, Asking, Question, script
 from bench.report import Expectation, Report, Table, number, ratio, spread, turns
 from bench.serving import (
@@ -280,11 +279,7 @@ async def run(engines: Engines, *, scale: float, rounds: int) -> int:
 
 def main() -> None:
     """Run the bench from the command line."""
-    parser = arguments("reads", "Queries by both executors, and the same SQL by pgbench.", scale=SCALE)
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="how often each way has its turn")
-    given = parser.parse_args()
-    with open_engines(given.keep) as engines:
-        sys.exit(asyncio.run(run(engines, scale=given.scale, rounds=given.rounds)))
+    measure_by(run, "reads", "Queries by both executors, and the same SQL by pgbench.", scale=SCALE, rounds=ROUNDS)
 
 
 if __name__ == "__main__":

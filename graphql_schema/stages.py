@@ -25,7 +25,7 @@ from graphql_schema.limits import (
     refusal_of_syntax,
 )
 from graphql_schema.reading.operations import Kept, Operations, Prepared
-from graphql_schema.reading.readback import ReadBacks, read_backs
+from graphql_schema.reading.readback import ReadBacks
 from services.kernel.errors import BadUserInput, RequestRefused
 
 if TYPE_CHECKING:
@@ -112,11 +112,11 @@ class Stages(SchemaExtension):
         if self.kept is None or execution.operation_type is OperationType.QUERY:
             return
         variables = execution.variables or {}
-        trimmed = self.operations.trimmed(self.kept, variables, execution.context)
-        if trimmed is not None and trimmed.pieces:
-            self.read_backs = read_backs(self.operations, self.kept, trimmed, variables)
+        divided = self.operations.divided(self.kept, variables, execution.context)
+        if divided is not None and divided.pieces:
+            self.read_backs = ReadBacks(self.operations, divided.pieces, variables)
             execution.context.execution.read_backs = self.read_backs
-            execution.graphql_document = trimmed.document
+            execution.graphql_document = divided.document
 
     def _put_back(self, result: Any) -> None:
         if self.read_backs is not None and result is not None:

@@ -42,7 +42,7 @@ from graphql_schema.reading.resolvers import ReadingContext
 from graphql_schema.reading.safety import reads_too_early
 from graphql_schema.reading.sampling import alike, ordinarily
 from graphql_schema.reading.sql import Statement, write
-from graphql_schema.reading.trimming import Trimmed, trim
+from graphql_schema.reading.trimming import Piece, PlacePath, Trimmed, trim
 from services.kernel.access import Actor
 from services.kernel.errors import RequestRefused
 from services.kernel.reads import Answers, Moment
@@ -102,6 +102,14 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
+class Divided:
+    """A mutation or subscription for the executor, and by their places the queries that were taken out of it."""
+
+    document: DocumentNode
+    pieces: Mapping[PlacePath, tuple[Piece, Kept]]
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """One request that will be answered by a statement."""
 
@@ -132,7 +140,7 @@ class Operations:
         self.schema, self.binding, self.sampled_share = schema, binding, sampled_share
         self._texts: LRUCache[TextKey, Kept] = LRUCache(DOCUMENT_CHARACTERS_MAX, getsizeof=_length)
         self._plans: LRUCache[Any, Planned] = LRUCache(DOCUMENT_CHARACTERS_MAX, getsizeof=_weight)
-        self._trims: LRUCache[Any, Trimmed | None] = LRUCache(DOCUMENT_CHARACTERS_MAX, getsizeof=lambda _: PLAN_WEIGHT)
+        self._trims: LRUCache[Any, Divided | None] = LRUCache(DOCUMENT_CHARACTERS_MAX, getsizeof=lambda _: PLAN_WEIGHT)
         self._statements: LRUCache[Any, Written] = LRUCache(STATEMENT_CHARACTERS_MAX, getsizeof=_size)
 
     # Documents.
@@ -146,7 +154,7 @@ class Operations:
         operation = get_operation_ast(document, name)
         if operation is None:
             return None
-        kept = Kept(_key(text, name), document, operation, switches_of(document))
+        kept = Kept(_key(text, name), document, operation, _switches(document))
         if len(text) <= DOCUMENT_CHARACTERS_MAX:
             self._texts[kept.key] = kept
         return kept
@@ -174,7 +182,7 @@ class Operations:
             _report(error, kept, context)
         return None
 
-    def trimmed(self, kept: Kept, variables: Mapping[str, Any], context: CompiledContext) -> Trimmed | None:
+    def divided(self, kept: Kept, variables: Mapping[str, Any], context: CompiledContext) -> Divided | None:
         """A mutation or subscription without what its payloads show of rows; None when it must run as it is."""
         if context.execution.asked is Executor.ORDINARY:
             return None
@@ -184,7 +192,7 @@ class Operations:
         key = (kept.key, tuple(coerced.coerced.get(each) for each in kept.switches))
         if key not in self._trims:
             try:
-                self._trims[key] = trim(self.schema, kept.document, kept.operation, coerced)
+                self._trims[key] = _divide(kept, trim(self.schema, kept.document, kept.operation, coerced))
             except NotCompilable:
                 self._trims[key] = None
         return self._trims[key]
@@ -287,7 +295,16 @@ def _size(written: Written) -> int:
     return len(written.statement.text)
 
 
-def switches_of(document: DocumentNode) -> tuple[str, ...]:
+def _divide(kept: Kept, trimmed: Trimmed) -> Divided:
+    pieces: dict[PlacePath, tuple[Piece, Kept]] = {}
+    for path, piece in trimmed.pieces.items():
+        digest = hashlib.sha256(b"/".join((kept.key[0], *(each.encode() for each in path)))).digest()
+        key = (digest, kept.key[1])
+        pieces[path] = (piece, Kept(key, piece.document, piece.operation, _switches(piece.document), kept.spent))
+    return Divided(trimmed.document, pieces)
+
+
+def _switches(document: DocumentNode) -> tuple[str, ...]:
     """The variables on which the shape of the answer depends."""
     found: set[str] = set()
 

@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: EUPL-1.2
 """The rows that payloads and events show: read by statements while the executor runs, put in their places after it."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from graphql import DocumentNode
 
 from graphql_schema.reading.execution import Executor
-from graphql_schema.reading.operations import CompiledContext, Kept, Operations, switches_of
+from graphql_schema.reading.operations import CompiledContext, Kept, Operations
 from graphql_schema.reading.sampling import ordinarily
-from graphql_schema.reading.trimming import Piece, PlacePath, Trimmed
+from graphql_schema.reading.trimming import Piece, PlacePath
 
 Path = Sequence[str | int]
 BEFORE, AFTER = len('{"node":'), len("}")
@@ -24,7 +22,6 @@ class ReadBacks:
     """The pieces of one running operation. `answers` holds what was read and is not in its place yet."""
 
     operations: Operations
-    document: DocumentNode
     pieces: Mapping[PlacePath, tuple[Piece, Kept]]
     variables: Mapping[str, Any]
     answers: dict[tuple[str | int, ...], str] = field(default_factory=dict[tuple[str | int, ...], str])
@@ -60,13 +57,3 @@ class ReadBacks:
                 here = here[each] if here is not None else None
             if here is not None and here[last] is not None:
                 here[last] = orjson.Fragment(content)
-
-
-def read_backs(operations: Operations, kept: Kept, trimmed: Trimmed, variables: Mapping[str, Any]) -> ReadBacks:
-    """For one run of a trimmed operation."""
-    pieces: dict[PlacePath, tuple[Piece, Kept]] = {}
-    for path, piece in trimmed.pieces.items():
-        digest = hashlib.sha256(b"/".join((kept.key[0], *(each.encode() for each in path)))).digest()
-        own = Kept((digest, kept.key[1]), piece.document, piece.operation, switches_of(piece.document), kept.spent)
-        pieces[path] = (piece, own)
-    return ReadBacks(operations, trimmed.document, pieces, variables)

@@ -6,20 +6,19 @@ from typing import Any
 
 import orjson
 import pytest
-from sqlalchemy import func
 
 from graphql_schema import stages
 from graphql_schema.reading import operations, sql
 from graphql_schema.reading.execution import FALLBACKS, SAMPLES, STATEMENTS, Execution, Executor, counted
 from graphql_schema.reading.operations import Operations
 from graphql_schema.schema import ApiSchema, build_schema
-from services.conversations.rules import ConversationState
 from services.kernel.access import Actor, Role
 from services.kernel.database import Database
 from services.kernel.errors import ServiceUnavailable
 from services.kernel.reads import Reads
 from services.kernel.settings import TenantBinding
 from tests.graphql_schema.reading.planting import Planted, Query, Reader
+from tests.graphql_schema.reading.test_compiled import in_small_letters
 
 PAGE = "query Page($first: Int) { conversations(first: $first) { nodes { id state } } }"
 
@@ -225,12 +224,6 @@ async def test_a_sampled_read_is_compared_with_the_ordinary_way_at_one_moment(co
     sampled = build_schema(Query, sampled_share=1)
     answer = content(await sampled.execute(document, context_value=compiled(here.coordinator)))
     assert dict(counted(SAMPLES))["equal"] == before.get("equal", 0) + 1
-    real = sql.printed
-
-    def in_small_letters(value: Any, source: Any) -> Any:
-        found = real(value, source)
-        return func.lower(found) if value.python_type is ConversationState else found
-
     monkeypatch.setattr(sql, "printed", in_small_letters)
     mistaken = build_schema(Query, sampled_share=1)
     wrong = content(await mistaken.execute(document, context_value=compiled(here.coordinator)))
