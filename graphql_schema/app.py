@@ -24,6 +24,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from graphql_schema.errors import Defect, MethodNotAllowed
 from graphql_schema.health import health_routes
 from graphql_schema.limits import BODY_BYTES_MAX
+from graphql_schema.live.feeds import Feeds
 from graphql_schema.negotiation import Media, not_found_response, refusal_response
 from graphql_schema.request_ids import RequestIds, request_id_of
 from graphql_schema.rings import Rings
@@ -59,12 +60,14 @@ def create_app(settings: Settings, *, schema: ApiSchema | None = None) -> Starle
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with open_runtime(settings) as runtime:
             rings = Rings()
+            feeds = Feeds(runtime, rings)
             listening = asyncio.create_task(rings.listen(settings.valkey_url))
-            app.router.routes.extend(_routes(runtime, rings, served, sdl))
+            app.router.routes.extend(_routes(runtime, feeds, served, sdl))
             try:
                 yield
             finally:
                 app.router.routes.clear()
+                await feeds.close()
                 listening.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await listening
@@ -117,8 +120,8 @@ def server_config(application: Starlette, trusted_proxies: Collection[str] = ())
     )
 
 
-def _routes(runtime: Runtime, rings: Rings, schema: ApiSchema, sdl: str) -> list[BaseRoute]:
-    api = Api(schema, runtime, rings)
+def _routes(runtime: Runtime, feeds: Feeds, schema: ApiSchema, sdl: str) -> list[BaseRoute]:
+    api = Api(schema, runtime, feeds)
 
     async def schema_text(_request: Request) -> Response:
         return Response(sdl, headers=SDL_HEADERS, media_type="text/plain; charset=utf-8")

@@ -10,6 +10,7 @@ from typing import Any
 
 from graphql_schema.reading.execution import Execution, Executor
 from graphql_schema.rings import Rings
+from graphql_schema.seats import Seat
 from services.identity.queries import actor_of_token
 from services.kernel.access import Actor
 from services.kernel.database import Snapshot, UnitOfWork
@@ -36,6 +37,8 @@ class Context:
     """Wakes the live streams of this process."""
     end_connection: Callable[[], Awaitable[None]] | None = None
     """Closes the socket that carries this operation, when its credential no longer holds."""
+    seat: Seat | None = field(default=None, repr=False)
+    """Where a subscription may wait for what is told to many at once."""
     loaders: dict[Any, Any] = field(default_factory=dict[Any, Any], repr=False)
     """Loaders by relation and arguments. Never kept over events: what they hold may no longer be visible."""
 
@@ -60,6 +63,10 @@ class Context:
     def at(self, moment: Moment) -> "Context":
         """The same operation, as if asked at that moment, and with nothing loaded yet."""
         return replace(self, moment=moment, loaders={}, execution=Execution(Executor.ORDINARY))
+
+    def of(self, actor: Actor, execution: Execution) -> "Context":
+        """The same operation as another actor would ask it, with nothing loaded yet."""
+        return replace(self, actor=actor, loaders={}, execution=execution)
 
     def unit_of_work(self) -> AbstractAsyncContextManager[UnitOfWork]:
         """A transaction of the actor that commits at its end: one for each mutation."""

@@ -50,7 +50,7 @@ from graphql_schema.inputs import (
     request_hash,
 )
 from graphql_schema.payloads import PayloadShape, UserError, UserErrorCode, mutation_payload, payload_shape
-from graphql_schema.reading.resolvers import matching_ids
+from graphql_schema.reading.resolvers import visible_ids
 from services.kernel import idempotency
 from services.kernel.access import Actor, Permission
 from services.kernel.database import UnitOfWork
@@ -148,7 +148,7 @@ class MutationDeclaration:
             for name, target in ids_in(self.input):
                 value = getattr(decoded, name)
                 rows: list[UUID] = value if isinstance(value, list) else [value] if value is not None else []
-                if rows and not set(rows) <= await matching_ids(snapshot, target, rows):
+                if rows and not set(rows) <= await visible_ids(snapshot, target, rows):
                     return name
         return None
 

@@ -9,20 +9,22 @@ One bad operation gets an `error` frame; the socket lives.
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
+import orjson
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from strawberry.asgi import ASGIWebSocketAdapter
 from strawberry.exceptions import ConnectionRejectionError
 from strawberry.http.exceptions import WebSocketDisconnected
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
-from strawberry.types.execution import PreExecutionError
+from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.utils.aio import aclosing
 
 from graphql_schema.context import Context, authenticate, holds, preferred_locale
 from graphql_schema.errors import Defect, log_defect, presented, refused
 from graphql_schema.limits import SUBSCRIPTIONS_PER_CONNECTION_MAX
-from graphql_schema.rings import Rings
+from graphql_schema.live.feeds import Feeds
+from graphql_schema.seats import Seat
 from services.kernel.access import Actor
 from services.kernel.errors import RequestRefused, ServiceUnavailable, Throttled
 from services.kernel.runtime import Runtime
@@ -39,8 +41,8 @@ OPERATION_ID_LENGTH_MAX = 200
 class Connection:
     """One socket: who opened it, as its credential said at the beginning."""
 
-    def __init__(self, runtime: Runtime, rings: Rings, websocket: WebSocket, request_id: str) -> None:
-        self.runtime, self.rings, self.websocket, self.request_id = runtime, rings, websocket, request_id
+    def __init__(self, runtime: Runtime, feeds: Feeds, websocket: WebSocket, request_id: str) -> None:
+        self.runtime, self.feeds, self.websocket, self.request_id = runtime, feeds, websocket, request_id
         self.connection_params: Mapping[str, Any] = {}  # Strawberry writes the payload of connection_init here
         self.token, self.locale = "", preferred_locale(websocket.headers.get("accept-language"))
         self.actor: Actor | None = None
@@ -54,7 +56,7 @@ class Connection:
         """Whether the credential still gives the rights with which the socket was opened."""
         return self.actor is not None and await holds(self.runtime, self.token, self.actor)
 
-    async def operation(self) -> Context | None:
+    async def operation(self, seat: Seat) -> Context | None:
         """A fresh context for one operation; None when the credential no longer holds."""
         if self.actor is None or not await self.still_holds():
             return None
@@ -64,8 +66,9 @@ class Connection:
             request_id=self.request_id,
             locale=self.locale,
             token=self.token,
-            rings=self.rings,
+            rings=self.feeds.rings,
             end_connection=self.end,
+            seat=seat,
         )
 
     async def end(self) -> None:
@@ -83,10 +86,14 @@ class SocketAdapter(ASGIWebSocketAdapter):
 
     async def send_json(self, message: Mapping[str, object]) -> None:
         encoded = self.view.encode_json(message)
+        await self.send_text(encoded.decode() if isinstance(encoded, bytes) else encoded)
+
+    async def send_text(self, text: str) -> None:
+        """Send a frame that is serialized already."""
         if self.ws.application_state is not WebSocketState.CONNECTED:
             raise WebSocketDisconnected
         try:
-            await self.ws.send_text(encoded.decode() if isinstance(encoded, bytes) else encoded)
+            await self.ws.send_text(text)
         except (WebSocketDisconnect, RuntimeError) as error:
             raise WebSocketDisconnected from error
 
@@ -138,20 +145,10 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
 
     async def run_operation(self, operation: Operation[Connection, None]) -> None:
         """Run one operation to its end. Never raises: the socket must outlive it."""
+        seat = Seat(self.context.feeds)
         try:
-            context = await self.context.operation()
-            if context is None:
-                await self.context.end()
-                return
-            results = await self.schema.stream(
-                operation.query,
-                variable_values=operation.variables,
-                context_value=context,
-                operation_name=operation.operation_name,
-            )
-            async with aclosing(results):
-                await self._send_results(operation, results)
-            await operation.send_operation_message({"id": operation.id, "type": "complete"})
+            while await self._run_alone(operation, seat):
+                await self._send_shared(operation, seat)
         except WebSocketDisconnected:
             self.operations.pop(operation.id, None)
         except RequestRefused as refusal:
@@ -159,20 +156,44 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
         except Exception as error:  # noqa: BLE001  the last line of defense of a task
             log_defect(error, self.context.request_id)
             await self._send_refusal(operation, Defect())
+        finally:
+            seat.leave()
 
     async def shutdown(self) -> None:
         if self.watching is not None:
             self.watching.cancel()
         await super().shutdown()
 
-    async def _send_results(self, operation: Operation[Connection, None], results: Any) -> None:
-        is_first = True
-        async for result in results:
-            if is_first and isinstance(result, PreExecutionError):
-                await operation.send_initial_errors(result.errors or [])
-                return
-            await operation.send_next(result)
-            is_first = False
+    async def _run_alone(self, operation: Operation[Connection, None], seat: Seat) -> bool:
+        """Run an operation by itself: to its end, or until it is seated among others. Returns whether it is seated."""
+        context = await self.context.operation(seat)
+        if context is None:
+            await self.context.end()
+            return False
+        results = await self.schema.stream(
+            operation.query,
+            variable_values=operation.variables,
+            context_value=context,
+            operation_name=operation.operation_name,
+        )
+        async with aclosing(results):
+            is_first = True
+            async for result in results:
+                if is_first and isinstance(result, PreExecutionError):
+                    await operation.send_initial_errors(result.errors or [])
+                    return False
+                await operation.send_next(cast("ExecutionResult", result))
+                is_first = False
+        if not seat.is_taken:
+            await operation.send_operation_message({"id": operation.id, "type": "complete"})
+        return seat.is_taken
+
+    async def _send_shared(self, operation: Operation[Connection, None], seat: Seat) -> None:
+        """Send what is told to many at once, until the seat is lost."""
+        begin = orjson.dumps({"id": operation.id, "type": "next"}).decode().removesuffix("}")
+        adapter = cast("SocketAdapter", self.websocket)
+        async for payload in seat.payloads():
+            await adapter.send_text(f'{begin},"payload":{payload}}}')
 
     async def _send_refusal(self, operation: Operation[Connection, None], refusal: RequestRefused) -> None:
         with suppress(WebSocketDisconnected):

@@ -26,6 +26,7 @@ from graphql_schema.limits import (
 )
 from graphql_schema.reading.operations import Kept, Operations, Prepared
 from graphql_schema.reading.readback import ReadBacks
+from graphql_schema.reading.sharing import SharedOperation
 from services.kernel.errors import BadUserInput, RequestRefused
 
 if TYPE_CHECKING:
@@ -113,7 +114,11 @@ class Stages(SchemaExtension):
             return
         variables = execution.variables or {}
         divided = self.operations.divided(self.kept, variables, execution.context)
-        if divided is not None and divided.pieces:
+        if divided is None:
+            return
+        if execution.context.seat is not None:
+            execution.context.seat.operation = SharedOperation(self.operations, self.kept, divided, variables)
+        if divided.pieces:
             self.read_backs = ReadBacks(self.operations, divided.pieces, variables)
             execution.context.execution.read_backs = self.read_backs
             execution.graphql_document = divided.document

@@ -41,6 +41,7 @@ from graphql_schema.limits import (
     parse_object,
     receive_body,
 )
+from graphql_schema.live.feeds import Feeds
 from graphql_schema.negotiation import (
     EXECUTED,
     HEADERS,
@@ -53,7 +54,6 @@ from graphql_schema.negotiation import (
 )
 from graphql_schema.reading.execution import Execution, Executor
 from graphql_schema.request_ids import request_id_of
-from graphql_schema.rings import Rings
 from graphql_schema.schema import ApiSchema
 from services.kernel.errors import Forbidden, RequestRefused
 from services.kernel.runtime import Runtime
@@ -97,7 +97,7 @@ class Api(GraphQL[Any, None]):
     websocket_adapter_class = sockets.SocketAdapter  # pyright: ignore[reportAssignmentType]  as in Strawberry itself
     graphql_transport_ws_handler_class = sockets.SocketHandler
 
-    def __init__(self, schema: ApiSchema, runtime: Runtime, rings: Rings) -> None:
+    def __init__(self, schema: ApiSchema, runtime: Runtime, feeds: Feeds) -> None:
         super().__init__(
             schema,
             graphql_ide=None,
@@ -107,12 +107,12 @@ class Api(GraphQL[Any, None]):
             max_subscriptions_per_connection=SUBSCRIPTIONS_PER_CONNECTION_MAX,
             allowed_origins=sorted(runtime.settings.allowed_origins),
         )
-        self.runtime, self.rings = runtime, rings
+        self.runtime, self.feeds = runtime, feeds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             websocket = WebSocket(scope, receive, send)
-            connection = sockets.Connection(self.runtime, self.rings, websocket, request_id_of(scope))
+            connection = sockets.Connection(self.runtime, self.feeds, websocket, request_id_of(scope))
             await self.run(websocket, context=connection)
             return
         response = await self.answer(Request(scope, receive))
@@ -148,7 +148,6 @@ class Api(GraphQL[Any, None]):
             request_id=request_id,
             locale=preferred_locale(headers.get("accept-language")),
             token=token,
-            rings=self.rings,
             execution=execution,
         )
         return await self.run(request, context=context)

@@ -86,7 +86,7 @@ class PageRequest:
         """Everything on which the text of the SQL depends, and no value."""
         order = tuple((each.column.name, each.descending) for each in self.order)
         given = (self.after is not None, self.before is not None, self.search is not None)
-        return (self.backward, order, _filter_shape(self.filter), *given)
+        return (self.backward, order, filter_shape(self.filter), *given)
 
     def at(self, path: Path) -> Any:
         """The value that was bound at a path."""
@@ -217,13 +217,14 @@ def read_filter(readable: Readable, tree: Mapping[str, Any], depth: int = 0) -> 
     return found
 
 
-def _filter_shape(tree: Mapping[str, Any]) -> tuple[Any, ...]:
+def filter_shape(tree: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Everything on which the text of a filter's condition depends, and no value."""
     shapes: list[Any] = []
     for name, value in tree.items():
         if name in ("and", "or"):
-            shapes.append((name, tuple(_filter_shape(each) for each in value)))
+            shapes.append((name, tuple(filter_shape(each) for each in value)))
         elif name == "not":
-            shapes.append((name, _filter_shape(value)))
+            shapes.append((name, filter_shape(value)))
         else:
             shapes.append((name, tuple((each, value[each] if each == IS_NULL else None) for each in value)))
     return tuple(shapes)

@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from random import SystemRandom
 from typing import Any, Protocol
 from uuid import UUID
@@ -35,11 +36,11 @@ from graphql.execution import VariableValues, get_variable_values
 from graphql.language import Visitor, visit
 
 from graphql_schema.reading.admission import Need, needs_of
+from graphql_schema.reading.binding import run, safe_form
 from graphql_schema.reading.execution import FALLBACKS, SAMPLES, STATEMENTS, Executor, Spent
 from graphql_schema.reading.plan import NotCompilable, Plan, plan
 from graphql_schema.reading.requests import Request, requests_of, shape_of
 from graphql_schema.reading.resolvers import ReadingContext
-from graphql_schema.reading.safety import reads_too_early
 from graphql_schema.reading.sampling import alike, ordinarily
 from graphql_schema.reading.sql import Statement, write
 from graphql_schema.reading.trimming import Piece, PlacePath, Trimmed, trim
@@ -95,10 +96,9 @@ class Written:
 
     async def run(self, prepared: "Prepared", context: "CompiledContext") -> str | None:
         """The JSON of the answer. Raises ServiceUnavailable."""
-        values = self.statement.values(context.actor, prepared.requests)
-        if self.binding is TenantBinding.STATEMENT:
-            return await context.reads.value(self.statement.text, values)
-        return await context.reads.value_in_transaction(context.actor.tenant_id, self.statement.text, values)
+        actor, statement = context.actor, self.statement
+        values = statement.values(actor, prepared.requests)
+        return await run(statement.text, self.binding, actor.tenant_id, values, context.reads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,8 @@ class Divided:
 
     document: DocumentNode
     pieces: Mapping[PlacePath, tuple[Piece, Kept]]
+    variables: frozenset[str]
+    """Those on which an answer depends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,11 +270,7 @@ class Operations:
             log.error("sample_differs", request_id=context.request_id, operation=prepared.kept.key[0].hex())
 
     async def _written(self, prepared: Prepared, reads: Answers) -> Written:
-        """Write a statement, and ask the database once whether it binds its organization before it reads."""
-        written = Written(write(prepared.plan, prepared.requests, self.binding), self.binding)
-        if self.binding is TenantBinding.STATEMENT and reads_too_early(await reads.explain(written.statement.text)):
-            binding = TenantBinding.TRANSACTION
-            written = Written(write(prepared.plan, prepared.requests, binding), binding)
+        written = Written(*await safe_form(partial(write, prepared.plan, prepared.requests), self.binding, reads))
         STATEMENTS.labels(written.binding.value).inc()
         self._statements[prepared.key] = written
         return written
@@ -301,7 +299,7 @@ def _divide(kept: Kept, trimmed: Trimmed) -> Divided:
         digest = hashlib.sha256(b"/".join((kept.key[0], *(each.encode() for each in path)))).digest()
         key = (digest, kept.key[1])
         pieces[path] = (piece, Kept(key, piece.document, piece.operation, _switches(piece.document), kept.spent))
-    return Divided(trimmed.document, pieces)
+    return Divided(trimmed.document, pieces, trimmed.variables)
 
 
 def _switches(document: DocumentNode) -> tuple[str, ...]:

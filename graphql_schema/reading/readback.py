@@ -32,7 +32,15 @@ class ReadBacks:
         found = self.pieces.get(tuple(each for each in path if isinstance(each, str)))
         if found is None:
             return None
-        piece, kept = found
+        content = await self.content(*found, global_id, context)
+        context.execution.used = Executor.ORDINARY if self.fell_back else Executor.COMPILED
+        if content == NOTHING:
+            return False
+        self.answers[tuple(path)] = content
+        return True
+
+    async def content(self, piece: Piece, kept: Kept, global_id: str, context: CompiledContext) -> str:
+        """The JSON of a row, or of null."""
         given = {name: self.variables[name] for name in piece.variables if name in self.variables}
         given[piece.row] = global_id
         prepared = self.operations.prepare(kept, given, context)
@@ -40,12 +48,7 @@ class ReadBacks:
         if answer is None:
             self.fell_back = True
             answer = (await ordinarily(self.operations.schema, kept.document, None, given, context)).decode()
-        context.execution.used = Executor.ORDINARY if self.fell_back else Executor.COMPILED
-        content = answer[BEFORE:-AFTER]
-        if content == NOTHING:
-            return False
-        self.answers[tuple(path)] = content
-        return True
+        return answer[BEFORE:-AFTER]
 
     def put_into(self, data: Any) -> None:
         """Put what was read where it belongs, unless an error has made its surroundings null."""

@@ -1,14 +1,10 @@
 # SPDX-License-Identifier: EUPL-1.2
 """A plan as one SQL statement whose only value is the JSON of the answer. The only module that writes it.
 
-    with bound as materialized (select set_config('app.tenant_id', $1, true)::uuid as tenant)
-    select row_to_json(op)::text
-    from bound cross join lateral (select (…) as "<root>", … where bound.tenant is not null offset 0) as op
-
-The organization is bound inside the statement, in the same round trip. Row security reads the setting, so nothing that
-reads a table may run before `bound`: each root is a scalar subquery of its own on the inner side of the join, every
-query level that is correlated to no row repeats `bound.tenant is not null`, and predicates inside subqueries compare
-with `bound.tenant` instead of a parameter. `safety.py` asks the planner whether that holds.
+The organization is bound inside the statement (`binding.py`), in the same round trip. Nothing that reads a table may
+run before that: each root is a scalar subquery of its own on the inner side of the join, every query level that is
+correlated to no row repeats `bound.tenant is not null`, and predicates inside subqueries compare with `bound.tenant`
+instead of a parameter.
 
 JSON comes from `row_to_json` and `array_to_json` alone: what they print has no spaces, as the ordinary executor's.
 """
@@ -37,7 +33,6 @@ from sqlalchemy import (
     select,
     true,
 )
-from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.sql.visitors import replacement_traverse
 from sqlalchemy.types import TypeEngine
@@ -45,6 +40,7 @@ from sqlalchemy.types import TypeEngine
 from graphql_schema.connections import TOTAL_COUNT_MAX
 from graphql_schema.nodes import encode_id_in_sql
 from graphql_schema.reading import conditions
+from graphql_schema.reading.binding import Parameter, compiled
 from graphql_schema.reading.conditions import PageRequest, Path
 from graphql_schema.reading.declarations import (
     ARGUMENT,
@@ -55,14 +51,12 @@ from graphql_schema.reading.declarations import (
     key_of,
 )
 from graphql_schema.reading.expressions import (
-    DIALECT,
     FALSE,
     IS_BOUND,
     NULL,
     ONE,
     TRUE,
     json_array,
-    json_of,
     key_over,
     over,
     printed,
@@ -88,7 +82,7 @@ from graphql_schema.reading.plan import (
 )
 from graphql_schema.reading.requests import NodeRequest, Request
 from services.kernel.access import Actor
-from services.kernel.isolation import ACTOR, ACTOR_READERS
+from services.kernel.isolation import ACTOR_READERS
 from services.kernel.settings import TenantBinding
 
 Getter = Callable[[Actor, Sequence[Request]], Any]
@@ -120,27 +114,19 @@ class _Writer:
 
     def statement(self, plan: Plan) -> Statement:
         roots = [self._root(root).label(key) for key, root in plan.roots]
-        op = select(*roots).where(IS_BOUND).offset(literal_column("0")).lateral("op")
-        tenant = sql_cast(ACTOR.tenant, Text)
-        if self.binding is TenantBinding.STATEMENT:
-            tenant = func.set_config(literal_column("'app.tenant_id'"), tenant, literal_column("true"))
-        bound = select(sql_cast(tenant, Uuid).label("tenant")).cte("bound").prefix_with("MATERIALIZED")
-        whole = select(sql_cast(json_of(op), Text)).select_from(bound.join(op, true()))
-        compiled = whole.compile(dialect=DIALECT)
-        names = cast("list[str]", cast("Any", compiled).positiontup)
-        binds = cast("Mapping[str, BindParameter[Any]]", cast("Any", compiled).binds)
-        return Statement(str(compiled), tuple(self._getter(name, binds[name]) for name in names))
+        found = compiled(roots, self.binding)
+        return Statement(found.text, tuple(self._getter(each) for each in found.parameters))
 
-    def _getter(self, name: str, bound: BindParameter[Any]) -> Getter:
-        process = bound.type.dialect_impl(DIALECT).bind_processor(DIALECT)
-        if not bound.required:
-            constant = bound.value if process is None else process(bound.value)
+    def _getter(self, parameter: Parameter) -> Getter:
+        name, process = parameter.name, parameter.process
+        if parameter.is_constant:
+            constant = process(parameter.constant)
             return lambda _actor, _requests: constant
         if name not in self.slots:
             read = ACTOR_READERS[name]
-            return lambda actor, _: read(actor) if process is None else process(read(actor))
+            return lambda actor, _: process(read(actor))
         number, path = self.slots[name]
-        return lambda _, requests: requests[number].at(path) if process is None else process(requests[number].at(path))
+        return lambda _, requests: process(requests[number].at(path))
 
     def _binder(self, number: int) -> conditions.Bind:
         def bind(path: Path, _value: Any, kind: TypeEngine[Any]) -> ColumnElement[Any]:

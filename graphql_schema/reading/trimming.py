@@ -28,6 +28,7 @@ from graphql import (
     NonNullTypeNode,
     OperationDefinitionNode,
     OperationType,
+    SelectionNode,
     SelectionSetNode,
     VariableDefinitionNode,
     VariableNode,
@@ -42,6 +43,8 @@ from graphql_schema.reading.plan import Fields, below, variables_in
 PlacePath = tuple[str, ...]
 """Response keys from the root to a field; places in lists do not count."""
 
+BEGINNING = "after"
+"""The argument of a stream that says where it begins."""
 TYPE_NAME_ONLY = SelectionSetNode(selections=(FieldNode(name=NameNode(value="__typename")),))
 ROW = "belfryRow"
 ID = NonNullTypeNode(type=NamedTypeNode(name=NameNode(value="ID")))
@@ -67,6 +70,8 @@ class Trimmed:
 
     document: DocumentNode
     pieces: Mapping[PlacePath, Piece]
+    variables: frozenset[str]
+    """All but those that only say where a stream begins."""
 
 
 def trim(
@@ -98,7 +103,8 @@ def trim(
         selection_set=SelectionSetNode(selections=tuple(roots)),
         loc=operation.loc,
     )
-    return Trimmed(DocumentNode(definitions=(changed, *_fragments(document))), pieces)
+    whole = DocumentNode(definitions=(changed, *_fragments(document)))
+    return Trimmed(whole, pieces, _variables(document, operation))
 
 
 def _piece(document: DocumentNode, operation: OperationDefinitionNode, nodes: list[FieldNode], kind: str) -> Piece:
@@ -124,6 +130,18 @@ def _piece(document: DocumentNode, operation: OperationDefinitionNode, nodes: li
         selection_set=SelectionSetNode(selections=(field,)),
     )
     return Piece(DocumentNode(definitions=(query, *fragments)), query, row)
+
+
+def _variables(document: DocumentNode, operation: OperationDefinitionNode) -> frozenset[str]:
+    roots = [_without_beginning(each) for each in operation.selection_set.selections]
+    return frozenset(variables_in([*roots, *(operation.directives or ()), *_fragments(document)]))
+
+
+def _without_beginning(node: SelectionNode) -> SelectionNode:
+    if not isinstance(node, FieldNode):
+        return node
+    kept = tuple(each for each in node.arguments or () if each.name.value != BEGINNING)
+    return FieldNode(name=node.name, arguments=kept, directives=node.directives, selection_set=node.selection_set)
 
 
 def _with(node: FieldNode, selection_set: SelectionSetNode) -> FieldNode:

@@ -78,11 +78,11 @@ def _reached(permission: Permission) -> ColumnElement[bool]:
     takes_part = exists().where(
         same_tenant(Participant, Conversation),
         col(Participant.conversation_id) == col(Conversation.id),
-        col(Participant.membership_id) == ACTOR.membership,
+        col(Participant.membership_id) == any_(ACTOR.memberships),
     )
     holds = or_(
-        col(Conversation.holder_id) == ACTOR.membership,
-        and_(col(Conversation.holder_id).is_(None), col(Conversation.last_holder_id) == ACTOR.membership),
+        col(Conversation.holder_id) == any_(ACTOR.memberships),
+        and_(col(Conversation.holder_id).is_(None), col(Conversation.last_holder_id) == any_(ACTOR.memberships)),
     )
     return or_(
         ACTOR.coordinates(permission),

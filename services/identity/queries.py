@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
 """From a credential to an actor. Before that, only the platform's own directories can be read."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlmodel import col, select
@@ -11,6 +12,7 @@ from services.kernel.access import Actor, Grant, Role
 from services.kernel.database import Database, Directory
 from services.kernel.encryption import digest
 from services.kernel.errors import OrganizationSuspended, Unauthenticated
+from services.kernel.serialization import to_json
 from services.tenancy.rules import OrganizationState, with_descendants
 
 
@@ -61,6 +63,71 @@ WHO_ASKS = """
     ) found
 """
 """Every request begins with this, so it is one round trip; what it binds and reads is told in kernel/reads.py."""
+
+
+WHO_NO_LONGER_HOLDS = """
+    with bound as materialized (
+        select set_config('app.tenant_id', $1::text, true)::uuid as tenant
+    )
+    select found.places from bound cross join lateral (
+        with recursive below (root, id) as (
+            select department.id, department.id
+            from belfry.department where department.tenant_id = bound.tenant
+            union
+            select below.root, department.id
+            from below join belfry.department
+                on department.tenant_id = bound.tenant and department.parent_id = below.id
+        ), reach as materialized (
+            select root, array_agg(id order by id) as ids from below group by root
+        ), rights as materialized (
+            select place, "right" ->> 'role' as role,
+                   case when jsonb_typeof("right" -> 'departments') = 'array'
+                        then array(select jsonb_array_elements_text("right" -> 'departments')::uuid) end as departments
+            from jsonb_array_elements($2::text::jsonb) with ordinality as given ("right", place)
+        )
+        select coalesce(array_agg(held.place), '{}') as places
+        from unnest($3::bytea[], $4::uuid[], $5::uuid[], $6::int[])
+             with ordinality as held (key, membership_id, person_id, rights, place)
+        left join rights on rights.place = held.rights
+        where bound.tenant is not null and not exists (
+            select from belfry.door
+            join belfry.local_token token on token.tenant_id = bound.tenant and token.id = door.subject_id
+            join belfry.membership member on member.tenant_id = bound.tenant and member.id = token.membership_id
+            join belfry.organization on organization.tenant_id = bound.tenant
+            left join reach on reach.root = token.department_id
+            where door.kind = 'LOCAL_TOKEN' and door.key = held.key and door.organization_id = bound.tenant
+              and member.id = held.membership_id and member.person_id = held.person_id and member.active
+              and token.expires_at > now() and organization.state <> 'SUSPENDED'
+              and token.role = rights.role and reach.ids is not distinct from rights.departments
+        )
+        offset 0
+    ) found
+"""
+"""`actor_of_token` for many tokens of one organization: the places, from 1, of those that stand for somebody else."""
+
+
+async def no_longer_holding(database: Database, tenant_id: UUID, held: Sequence[tuple[str, Actor]]) -> list[int]:
+    """Which of these tokens do not stand for their actors any more, with the same rights: their places, from 0."""
+    if not held:
+        return []
+    known = {grants: place for place, grants in enumerate(dict.fromkeys(actor.grants for _, actor in held), start=1)}
+    rights = [{"role": grant.role, "departments": _in_order(grant.departments)} for (grant,) in known]
+    places = await database.reads.value(
+        WHO_NO_LONGER_HOLDS,
+        [
+            str(tenant_id),
+            to_json(rights).decode(),
+            [digest(token) for token, _ in held],
+            [actor.membership_id for _, actor in held],
+            [actor.person_id for _, actor in held],
+            [known[actor.grants] for _, actor in held],
+        ],
+    )
+    return [place - 1 for place in places]
+
+
+def _in_order(departments: frozenset[UUID] | None) -> list[UUID] | None:
+    return None if departments is None else sorted(departments)
 
 
 async def actor_of_token(database: Database, token: str) -> Actor:

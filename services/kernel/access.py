@@ -12,7 +12,7 @@ Rights of several roles add up. Machines (API clients) need the scope named besi
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from uuid import UUID
@@ -116,7 +116,8 @@ class Range:
 class Actor:
     """Who acts, in which organization, with which rights. Frozen: made once for a request, a job or an event.
 
-    `cause` is the id of the event or job that made Belfry act by itself.
+    `cause` is the id of the event or job that made Belfry act by itself. `crowd` is given to an actor that stands for
+    several people of equal rights: see `among`.
     """
 
     tenant_id: UUID
@@ -126,6 +127,7 @@ class Actor:
     client_id: UUID | None = None
     grants: tuple[Grant, ...] = ()
     cause: UUID | None = None
+    crowd: tuple[UUID, ...] | None = None
     # Not copied by dataclasses.replace(): a copy with other grants has other ranges.
     ranges: dict[Permission, Range] = field(
         init=False, default_factory=dict[Permission, Range], repr=False, compare=False
@@ -140,6 +142,22 @@ class Actor:
     def id(self) -> UUID:
         """The id that ledgers keep: the membership, the client, or for Belfry itself the organization."""
         return self.membership_id or self.client_id or self.tenant_id
+
+    @property
+    def memberships(self) -> tuple[UUID, ...]:
+        """Whose holdings the actor sees as its own."""
+        if self.crowd is not None:
+            return self.crowd
+        return () if self.membership_id is None else (self.membership_id,)
+
+    def among(self, people: Iterable["Actor"] = ()) -> "Actor":
+        """These rights without the person, and with what any of these people holds or takes part in; by itself: of none.
+
+        What such an actor sees grows with the crowd. So when nobody in particular and everybody together see the same,
+        each of these people sees that too.
+        """
+        crowd = tuple(sorted({each for person in people for each in person.memberships}))
+        return replace(self, membership_id=None, person_id=None, client_id=None, cause=None, crowd=crowd)
 
     @cached_property
     def roles(self) -> tuple[Role, ...]:

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlmodel import col
 
 from graphql_schema.context import Context
-from graphql_schema.subscription import EventStream
+from graphql_schema.live.stream import EventStream
 from services.conversations.events import ConversationOpened, ConversationRouted, MessageReceived
 from services.conversations.models import Category, Contact, Conversation
 from services.conversations.rules import ChannelKind, ConversationState
@@ -113,15 +113,19 @@ class Street:
         return self.tokens[(role, department)]
 
 
+NOBODY: Any = None
+"""Watches over a stream that is never read."""
+
+
 def routed(conversation_id: UUID, department_id: UUID, category_id: UUID | None) -> ConversationRouted:
     return ConversationRouted(
         conversation_id=conversation_id, department_id=department_id, category_id=category_id, rule_id=None
     )
 
 
-def stream_of(street: Street, name: str = "conversationEvents") -> EventStream:
+def stream_of(street: Street, name: str = "conversationEvents") -> EventStream[Any]:
     """A stream that only reads and writes cursors."""
-    return EventStream(street.context(), name, frozenset(), refuse)
+    return EventStream(street.context(), name, frozenset(), NOBODY, refuse)
 
 
 async def watch(socket: Socket, street: Street, identifier: str = "1", **variables: Any) -> None:

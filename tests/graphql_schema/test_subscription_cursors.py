@@ -9,19 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphql_schema.context import Context
-from graphql_schema.subscription import CURSOR_LENGTH, EventStream
+from graphql_schema.live.stream import CURSOR_LENGTH, EventStream
 from services.kernel import identifiers
 from services.kernel.access import Actor
 from services.kernel.encryption import Vault
 from services.kernel.errors import BadUserInput
-from tests.graphql_schema.street import refuse
+from tests.graphql_schema.street import NOBODY, refuse
 
 HERE, THERE = Actor.system(identifiers.new()), Actor.system(identifiers.new())
 
 
-def stream(actor: Actor = HERE, name: str = "conversationEvents") -> EventStream:
+def stream(actor: Actor = HERE, name: str = "conversationEvents") -> EventStream[Any]:
     runtime: Any = SimpleNamespace(vault=Vault(b"a key that protects nothing here"))
-    return EventStream(Context(runtime, actor, "test"), name, frozenset(), refuse)
+    return EventStream(Context(runtime, actor, "test"), name, frozenset(), NOBODY, refuse)
 
 
 @given(st.integers(0, 2**63 - 1), st.data())

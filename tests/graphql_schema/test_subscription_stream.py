@@ -11,7 +11,8 @@ import pytest
 from sqlmodel import col, delete, update
 from websockets.exceptions import ConnectionClosed
 
-from graphql_schema import sockets, subscription
+from graphql_schema import sockets
+from graphql_schema.live import stream as subscription
 from graphql_schema.nodes import encode_id
 from graphql_schema.rings import Rings
 from graphql_schema.schema import api_schema

@@ -311,8 +311,8 @@ async def test_every_operation_has_a_context_of_its_own(
     made: list[int] = []
     original = sockets.Connection.operation
 
-    async def remembered(self: sockets.Connection) -> Any:
-        context = await original(self)
+    async def remembered(self: sockets.Connection, seat: Any) -> Any:
+        context = await original(self, seat)
         assert context is not None
         assert context.loaders == {}
         made.append(id(context.loaders))

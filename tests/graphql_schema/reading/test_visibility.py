@@ -3,6 +3,7 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import orjson
 import pytest
@@ -11,10 +12,13 @@ from graphql_schema.conversations.types import Contact, Conversation, Message
 from graphql_schema.deliveries.types import Delivery
 from graphql_schema.reading.declarations import REGISTRY, decode_id, encode_id
 from graphql_schema.reading.inputs import comparison_input, filter_input
-from graphql_schema.reading.resolvers import matching_ids
+from graphql_schema.reading.onlookers import Onlookers, Question, filter_values, visible_rows, watched_filter
+from graphql_schema.reading.resolvers import visible_ids
+from graphql_schema.reading.rows import KEYS
 from graphql_schema.social_accounts.types import SocialAccount
 from graphql_schema.tenancy.types import Department, Organization, Person
 from services.kernel.access import Role
+from services.kernel.settings import TenantBinding
 from tests.graphql_schema.reading import oracle
 from tests.graphql_schema.reading.planting import START
 
@@ -152,15 +156,22 @@ async def test_the_same_answer_comes_for_unknown_foreign_hidden_and_malformed_id
     assert answers == {b'{"node":null}'}
 
 
-async def test_live_events_ask_the_same_predicate_and_filter(reader, here, there):
+async def test_live_events_and_acts_ask_the_same_predicate_and_filter(reader, here, there):
     operator = here.actor(Role.OPERATOR, "ROADS")
     seen = list(filter(oracle.sees(here, operator), here.conversations))
     rows = [*(row.id for row in here.conversations), there.conversations[0].id]
-    asked = filter_input(Conversation)(opened_at=comparison_input(datetime)(gt=START))
+    asked = watched_filter(Conversation, filter_input(Conversation)(opened_at=comparison_input(datetime)(gt=START)))
     async with reader(operator).snapshot() as snapshot:
-        assert await matching_ids(snapshot, Conversation, rows) == {row.id for row in seen}
-        found = await matching_ids(snapshot, Conversation, rows, asked)
-    assert found == {row.id for row in seen if row.opened_at > START} != {row.id for row in seen}
+        assert await visible_ids(snapshot, Conversation, rows) == {row.id for row in seen}
+    questions = {"all": visible_rows(Conversation), "few": visible_rows(Conversation, asked)}
+    onlookers = Onlookers({name: Question(each) for name, each in questions.items()})
+    found: dict[str, set[UUID]] = {"all": set(), "few": set()}
+    for row in rows:
+        values = {**filter_values(asked), KEYS.key: [row]}
+        for name in (await onlookers.ask(reader(operator).reads, TenantBinding.STATEMENT, [operator], values))[0]:
+            found[name].add(row)
+    assert found["all"] == {row.id for row in seen}
+    assert found["few"] == {row.id for row in seen if row.opened_at > START} != found["all"]
 
 
 async def test_every_type_with_an_id_was_asked_for_foreign_rows():

@@ -13,9 +13,9 @@ from services.identity.models import DoorKind
 from services.kernel.access import Actor, ActorKind, Role
 from services.kernel.database import Database
 from services.kernel.encryption import digest
-from services.kernel.errors import BelfryError
+from services.kernel.errors import BelfryError, OrganizationSuspended, Unauthenticated
 from tests.services.conversations.scenes import fingerprint, grown, sql
-from tests.support.organizations import TestOrganization
+from tests.support.organizations import TestOrganization, found_organization
 
 Urls = Mapping[str, str]
 
@@ -161,4 +161,56 @@ async def test_an_actor_s_rights_are_those_of_the_token_and_add_up_over_no_other
 
 
 async def test_nothing_is_read_before_the_organization_is_bound(database: Database) -> None:
-    assert reads_too_early(await database.reads.explain(queries.WHO_ASKS)) == []
+    for text in (queries.WHO_ASKS, queries.WHO_NO_LONGER_HOLDS):
+        assert reads_too_early(await database.reads.explain(text)) == []
+
+
+# Many at once.
+
+CHANGES = {
+    "nothing": "select 1",
+    "the token ends": "update belfry.local_token set expires_at = now() where tenant_id = $1 and role = 'OPERATOR'",
+    "another role": "update belfry.local_token set role = 'EXPERT' where tenant_id = $1 and role = 'OPERATOR'",
+    "another department": "update belfry.local_token set department_id = (select id from belfry.department"
+    " where tenant_id = $1 and code = 'DESK') where tenant_id = $1 and department_id is not null",
+    "no department": "update belfry.local_token set department_id = null where tenant_id = $1",
+    "a department moves below": "update belfry.department set parent_id = (select id from belfry.department"
+    " where tenant_id = $1 and code = 'ROADS') where tenant_id = $1 and code = 'PEOPLE'",
+    "a department moves away": "update belfry.department set parent_id = null where tenant_id = $1",
+    "the members leave": "update belfry.membership set active = false where tenant_id = $1",
+    "another person": "update belfry.membership set person_id = uuidv7() where tenant_id = $1",
+    "the rows are gone": "delete from belfry.local_token where tenant_id = $1 and role <> 'VIEWER'",
+    "the doors are shut": "delete from belfry.door where organization_id = $1 and kind = 'LOCAL_TOKEN'",
+    "suspended": "update belfry.organization set state = 'SUSPENDED' where tenant_id = $1",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_many_tokens_are_asked_for_at_once_with_the_answers_of_each(
+    database: Database, database_urls: Urls, change: str
+) -> None:
+    town = await found_organization(database, name="Velen")
+    wishes = [(role, place) for role in Role for place in (None, "ROADS", "LIGHTS")]
+    tokens = [await issue(database, town, role=role, department_code=place) for role, place in wishes]
+    held = [(token, await queries.actor_of_token(database, token)) for token in tokens]
+    await sql(database_urls, CHANGES[change], *([town.id] if "$1" in CHANGES[change] else []))
+    expected: list[int] = []
+    for place, (token, actor) in enumerate(held):
+        try:
+            if await queries.actor_of_token(database, token) != actor:
+                expected.append(place)
+        except (Unauthenticated, OrganizationSuspended):
+            expected.append(place)
+    assert sorted(await queries.no_longer_holding(database, town.id, held)) == expected
+    assert (change == "nothing") is (expected == [])
+
+
+async def test_a_token_of_another_organization_or_of_somebody_else_does_not_hold(
+    database: Database, organization: TestOrganization, other_organization: TestOrganization
+) -> None:
+    mine, theirs = await issue(database, organization), await issue(database, other_organization)
+    actor = await queries.actor_of_token(database, mine)
+    stranger = await queries.actor_of_token(database, theirs)
+    held = [(mine, actor), (theirs, actor), (theirs, stranger), (mine, stranger), ("", actor)]
+    assert sorted(await queries.no_longer_holding(database, organization.id, held)) == [1, 2, 3, 4]
+    assert await queries.no_longer_holding(database, organization.id, []) == []

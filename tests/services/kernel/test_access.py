@@ -136,7 +136,7 @@ def test_a_copy_of_an_actor_does_not_inherit_the_rights_it_was_asked_for() -> No
 def test_every_permission_reaches_the_statement_as_parameters() -> None:
     values = actor_values(actor(Grant(Role.OPERATOR, DEPARTMENTS)))
     assert values["actor_tenant"] == UUID(int=9)
-    assert values["actor_membership"] == UUID(int=8)
+    assert values["actor_memberships"] == [UUID(int=8)]
     for permission in Permission:
         for part in ("everywhere", "coordinates", "held", "departments"):
             assert f"actor_{permission.name.lower()}_{part}" in values

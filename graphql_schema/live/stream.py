@@ -5,6 +5,9 @@ Events are delivered after their commit, in order, at least once. A ring wakes a
 itself. Before each event the credential is read again and the domain looks whether the actor sees the row now; nothing
 is kept from one event to the next. `after` resumes from a signed cursor.
 
+A stream that has caught up takes a seat, if its socket has one: from then on `feeds.py` tells what happens to all who
+watch the same. Who loses the seat, because the reader is slow or anything went wrong, goes on here by itself.
+
     RESYNC      the cursor is older than the outbox goes back, or too much was missed: fetch the list again
     LEFT_VIEW   the row was in the actor's view and is not any more: its id, and nothing else
 """
@@ -13,12 +16,13 @@ import asyncio
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
+from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -27,11 +31,13 @@ from sqlmodel import col
 from graphql_schema.context import Context
 from graphql_schema.rings import Rings
 from services.kernel import outbox
+from services.kernel.access import Actor
 from services.kernel.audit import AuditHead
 from services.kernel.database import Snapshot
 from services.kernel.errors import BadUserInput, ServiceUnavailable
 from services.kernel.isolation import ACTOR, owned
 from services.kernel.outbox import OutboxEntry
+from services.kernel.runtime import Runtime
 
 BATCH_SIZE = 100
 BEHIND_MAX = 1_000
@@ -41,6 +47,8 @@ CURSOR_VERSION = b"\x01"
 SEQUENCE_BYTES = 8
 SIGNATURE_BYTES = 16
 CURSOR_LENGTH = 34
+
+T = TypeVar("T")
 
 RESYNC = "RESYNC"
 LEFT_VIEW = "LEFT_VIEW"
@@ -54,8 +62,21 @@ class Sight(StrEnum):
     LEFT = "LEFT"
 
 
-Look = Callable[[Snapshot, OutboxEntry], Awaitable[Sight]]
-"""The domain's answer for one event, read in a snapshot of the subscriber."""
+class Watcher(Protocol):
+    """The domain's answers for one filter."""
+
+    @property
+    def key(self) -> object:
+        """Equal for watchers that answer the same."""
+        ...
+
+    async def look(self, runtime: Runtime, entry: OutboxEntry, actors: Sequence[Actor]) -> Sequence[frozenset[str]]:
+        """What is true for each actor of an event's row. Whatever is true for some rights is true for more."""
+        ...
+
+    def sight(self, found: frozenset[str]) -> Sight:
+        """What somebody is told for whom this is true."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,23 +90,26 @@ class StreamedEvent:
 
 
 @dataclass(frozen=True)
-class EventStream:
+class EventStream(Generic[T]):
     """The events of some kinds for one subscription. `name` is the field's: a cursor fits its own stream only."""
 
     context: Context
     name: str
     kinds: frozenset[str]
-    look: Look
+    watcher: Watcher
+    tell: Callable[[StreamedEvent], T]
 
-    async def open(self, after: str | None) -> AsyncGenerator[StreamedEvent, None]:
-        """Begin now, or behind a cursor. Raises BadUserInput for a cursor that is not of this stream."""
+    async def open(self, after: str | None) -> AsyncGenerator[T, None]:
+        """Begin now, behind a cursor, or where a seat was lost. Raises BadUserInput for a cursor of another stream."""
         asked = None if after is None else self.read_cursor(after)
+        if self.context.seat is not None and self.context.seat.position is not None:
+            asked = self.context.seat.position
         async with self.context.snapshot() as snapshot:
-            head = await _head(snapshot)
+            head = await head_of(snapshot)
             position = head if asked is None else asked
             is_lost = not await _can_resume(snapshot, position, head)
             started_at = snapshot.now
-        return self._events(head if is_lost else position, self._resync(head, started_at) if is_lost else None)
+        return self._told(head if is_lost else position, self._resync(head, started_at) if is_lost else None)
 
     def cursor(self, sequence: int) -> str:
         """The opaque text for a place in the organization's sequence of facts."""
@@ -111,10 +135,15 @@ class EventStream:
     def _resync(self, head: int, at: datetime) -> StreamedEvent:
         return StreamedEvent(RESYNC, None, self.cursor(head), at)
 
-    async def _events(self, position: int, first: StreamedEvent | None) -> AsyncGenerator[StreamedEvent, None]:
-        rings = self.context.rings or Rings()
+    async def _told(self, position: int, first: StreamedEvent | None) -> AsyncGenerator[T, None]:
         if first is not None:
-            yield first
+            yield self.tell(first)
+        async with aclosing(self._events(position)) as events:
+            async for each in events:
+                yield self.tell(each)
+
+    async def _events(self, position: int) -> AsyncGenerator[StreamedEvent, None]:
+        rings = self.context.rings or Rings()
         with rings.attend(self.context.actor.tenant_id) as ring:
             while True:
                 ring.clear()
@@ -138,23 +167,27 @@ class EventStream:
                     return
                 if not entries:
                     position = max(position, head)
-                    await _wait(ring)
+                    if self._takes_seat(position):
+                        return
+                    await wait(ring)
+
+    def _takes_seat(self, position: int) -> bool:
+        return self.context.seat is not None and self.context.seat.take(self, position)
 
     async def _batch(self, position: int) -> tuple[int, list[OutboxEntry], StreamedEvent | None]:
         async with self.context.snapshot() as snapshot:
-            # The head first: all facts up to it are committed, so that an empty batch may move the position to it.
-            head = await _head(snapshot)
-            entries = await outbox.since(snapshot, position, kinds=self.kinds, limit=BATCH_SIZE)
-            if len(entries) == BATCH_SIZE and await _is_behind(snapshot, position, self.kinds):
-                return head, [], self._resync(head, snapshot.now)
-        return head, entries, None
+            head, entries, is_behind = await batch(snapshot, position, self.kinds)
+            return (head, [], self._resync(head, snapshot.now)) if is_behind else (head, entries, None)
 
     async def _seen(self, entry: OutboxEntry) -> StreamedEvent | None:
-        async with self.context.snapshot() as snapshot:
-            sight = await self.look(snapshot, entry)
+        [found] = await self.watcher.look(self.context.runtime, entry, [self.context.actor])
+        self.context.loaders.clear()
+        return self.event(entry, self.watcher.sight(found))
+
+    def event(self, entry: OutboxEntry, sight: Sight) -> StreamedEvent | None:
+        """What is told of an event; None when nothing is."""
         if sight is Sight.SKIPPED:
             return None
-        self.context.loaders.clear()
         kind = LEFT_VIEW if sight is Sight.LEFT else entry.kind
         return StreamedEvent(kind, entry.subject_id, self.cursor(entry.seq), entry.occurred_at)
 
@@ -167,7 +200,16 @@ class EventStream:
         return False
 
 
-async def _head(snapshot: Snapshot) -> int:
+async def batch(snapshot: Snapshot, position: int, kinds: frozenset[str]) -> tuple[int, list[OutboxEntry], bool]:
+    """The head of the organization's sequence, what follows a position, and whether too much does."""
+    # The head first: all facts up to it are committed, so that an empty batch may move the position to it.
+    head = await head_of(snapshot)
+    entries = await outbox.since(snapshot, position, kinds=kinds, limit=BATCH_SIZE)
+    return head, entries, len(entries) == BATCH_SIZE and await _is_behind(snapshot, position, kinds)
+
+
+async def head_of(snapshot: Snapshot) -> int:
+    """The number of the organization's latest fact."""
     return await snapshot.one(owned(AuditHead).with_only_columns(col(AuditHead.seq)))
 
 
@@ -194,7 +236,8 @@ async def _is_behind(snapshot: Snapshot, position: int, kinds: frozenset[str]) -
     return await snapshot.scalar(select(func.count()).select_from(missed)) > BEHIND_MAX
 
 
-async def _wait(ring: asyncio.Event) -> None:
+async def wait(ring: asyncio.Event) -> None:
+    """Until it rings, or it is time to look anyway."""
     with suppress(TimeoutError):
         async with asyncio.timeout(POLL_SECONDS):
             await ring.wait()

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Live events told to many at once: read once, rights asked for all in one statement, executed once for each party.
+
+A feed has the subscribers of one stream in one organization who have caught up. Those who sent the same document and
+variables in the same language, with the same roles and departments, are a crowd. For every event
+
+    credentials   of everybody are read again, in one statement
+    sights        who of them sees the row, or saw it until now: one statement for all who have the same filter
+    payload       one for each party: those of a crowd who see the same. Whoever sees something only as a person, who
+                  holds it or takes part, is found by comparing what nobody in particular and everybody together see,
+                  and is a party of one
+
+Nothing is kept from one event to the next. Whoever cannot be served here is sent away and goes on by themselves.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from graphql_schema.context import Context
+from graphql_schema.live import stream as streams
+from graphql_schema.live.stream import EventStream, Sight, Watcher, batch, wait
+from graphql_schema.reading.execution import Execution
+from graphql_schema.reading.sharing import NotShared, SharedOperation
+from graphql_schema.rings import Rings
+from graphql_schema.seats import Seat
+from services.identity.queries import no_longer_holding
+from services.kernel.access import Actor
+from services.kernel.errors import ServiceUnavailable
+from services.kernel.outbox import OutboxEntry
+from services.kernel.runtime import Runtime
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Member:
+    """A subscriber in its seat."""
+
+    seat: Seat
+    stream: EventStream[Any]
+
+    @property
+    def context(self) -> Context:
+        return self.stream.context
+
+    @property
+    def actor(self) -> Actor:
+        return self.context.actor
+
+    def waits_for(self, entry: OutboxEntry) -> bool:
+        """Whether it has not been told of an event yet."""
+        return self.seat.is_taken and self.seat.position is not None and self.seat.position < entry.seq
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Crowd:
+    """Members whose answers are the same, but for what they hold or take part in."""
+
+    operation: SharedOperation
+    rights: Actor
+    watcher: Watcher
+    members: dict[Seat, Member] = field(default_factory=dict[Seat, Member])
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Party:
+    """Members of a crowd who see the same of one event's row."""
+
+    rights: Actor
+    operation: SharedOperation
+    sight: Sight
+    members: Sequence[Member]
+
+
+class Feeds:
+    """The feeds of this process."""
+
+    def __init__(self, runtime: Runtime, rings: Rings) -> None:
+        self.runtime, self.rings = runtime, rings
+        self._feeds: dict[tuple[UUID, str], Feed] = {}
+        self._seated: dict[Seat, Feed] = {}
+
+    def admit(self, seat: Seat, stream: EventStream[Any], position: int) -> bool:
+        """Seat a subscriber that has been told everything up to `position`; False when the feed is further."""
+        key = (stream.context.actor.tenant_id, stream.name)
+        feed = self._feeds.get(key)
+        if feed is None:
+            feed = self._feeds[key] = Feed(self.runtime, self.rings, key[0], stream.kinds, position)
+            feed.task = asyncio.create_task(feed.run())
+            feed.task.add_done_callback(lambda _: self._feeds.pop(key, None))
+        if not feed.admit(seat, stream, position):
+            return False
+        self._seated[seat] = feed
+        return True
+
+    def leave(self, seat: Seat) -> None:
+        """Free a seat."""
+        feed = self._seated.pop(seat, None)
+        if feed is not None:
+            feed.leave(seat)
+
+    async def close(self) -> None:
+        """End all feeds of this process."""
+        tasks = [feed.task for feed in self._feeds.values() if feed.task is not None]
+        for each in tasks:
+            each.cancel()
+        for each in tasks:
+            with suppress(asyncio.CancelledError):
+                await each
+
+
+class Feed:
+    """One stream of one organization. `begun` is the last event that anybody was told of, `done` all have been."""
+
+    def __init__(self, runtime: Runtime, rings: Rings, tenant_id: UUID, kinds: frozenset[str], position: int) -> None:
+        self.runtime, self.rings, self.tenant_id, self.kinds = runtime, rings, tenant_id, kinds
+        self.begun = self.done = position
+        self.task: asyncio.Task[None] | None = None
+        self._crowds: dict[Any, Crowd] = {}
+        self._crowd_of: dict[Seat, Any] = {}
+
+    def admit(self, seat: Seat, stream: EventStream[Any], position: int) -> bool:
+        """Seat a subscriber, unless an event behind its position may be on its way already."""
+        operation = seat.operation
+        if operation is None or position < self.begun or (self.task is not None and self.task.done()):
+            return False
+        rights = stream.context.actor.among()
+        key = (operation.key, stream.context.locale, rights)
+        if key not in self._crowds:
+            self._crowds[key] = Crowd(operation, rights, stream.watcher)
+        self._crowds[key].members[seat] = Member(seat, stream)
+        self._crowd_of[seat] = key
+        return True
+
+    def leave(self, seat: Seat) -> None:
+        """Free a seat."""
+        key = self._crowd_of.pop(seat, None)
+        if key is not None:
+            crowd = self._crowds[key]
+            del crowd.members[seat]
+            if not crowd.members:
+                del self._crowds[key]
+
+    async def run(self) -> None:
+        """Tell what happens as long as somebody watches. Never raises."""
+        with self.rings.attend(self.tenant_id) as ring:
+            while self._crowds:
+                ring.clear()
+                try:
+                    if not await self._tell_what_happened():
+                        await wait(ring)
+                except ServiceUnavailable:
+                    await asyncio.sleep(streams.POLL_SECONDS)
+                except Exception:  # each of them meets it again, where it is answered for
+                    log.exception("feed_failed", tenant_id=str(self.tenant_id))
+                    self._send_away(self._members())
+
+    async def _tell_what_happened(self) -> bool:
+        async with self.runtime.database.snapshot(Actor.system(self.tenant_id)) as snapshot:
+            head, entries, is_behind = await batch(snapshot, self.done, self.kinds)
+        if is_behind:
+            self._send_away(self._members())
+            return False
+        if not entries:
+            self.begun = self.done = max(self.done, head)
+            await self._ask_credentials(list(self._members()))
+        for entry in entries:
+            # Before anything is waited for: who sits down from now on must have been told of it already.
+            self.begun = entry.seq
+            await self._tell(entry)
+            self.done = entry.seq
+        return bool(entries)
+
+    def _members(self) -> Iterator[Member]:
+        return (member for crowd in list(self._crowds.values()) for member in list(crowd.members.values()))
+
+    def _send_away(self, members: Iterable[Member]) -> None:
+        for each in members:
+            each.seat.leave()
+
+    async def _ask_credentials(self, members: Sequence[Member]) -> None:
+        held = [(member.context.token, member.actor) for member in members]
+        for place in await no_longer_holding(self.runtime.database, self.tenant_id, held):
+            members[place].seat.leave()
+
+    async def _tell(self, entry: OutboxEntry) -> None:
+        waiting = [member for member in self._members() if member.waits_for(entry)]
+        await self._ask_credentials(waiting)
+        for party in await self._parties(entry):
+            try:
+                await self._tell_party(party, entry)
+            except NotShared as error:
+                log.warning("event_not_shared", tenant_id=str(self.tenant_id), exc_info=error)
+                self._send_away(party.members)
+        for member in waiting:
+            if member.waits_for(entry):
+                member.seat.position = entry.seq
+
+    async def _parties(self, entry: OutboxEntry) -> list[Party]:
+        """Everybody who is told something of an event."""
+        alike: dict[Any, list[Crowd]] = defaultdict(list)
+        for crowd in self._crowds.values():
+            alike[crowd.watcher.key].append(crowd)
+        found = [await self._parties_of(crowds, entry) for crowds in alike.values()]
+        return [party for parties in found for party in parties if party.sight is not Sight.SKIPPED]
+
+    async def _parties_of(self, crowds: Sequence[Crowd], entry: OutboxEntry) -> list[Party]:
+        watcher = crowds[0].watcher
+        members = [[each for each in crowd.members.values() if each.waits_for(entry)] for crowd in crowds]
+        asked = [(crowd, waiting) for crowd, waiting in zip(crowds, members, strict=True) if waiting]
+        if not asked:
+            return []
+        everybody = [crowd.rights.among(each.actor for each in waiting) for crowd, waiting in asked]
+        seen = await watcher.look(self.runtime, entry, [*(crowd.rights for crowd, _ in asked), *everybody])
+        parties: list[Party] = []
+        divided: list[tuple[Crowd, frozenset[str], list[Member]]] = []
+        for place, (crowd, waiting) in enumerate(asked):
+            alone, together = seen[place], seen[place + len(asked)]
+            if alone == together:
+                parties.append(Party(crowd.rights, crowd.operation, watcher.sight(alone), waiting))
+            else:
+                divided.append((crowd, alone, waiting))
+        people = [member for _, _, waiting in divided for member in waiting]
+        own = iter(await watcher.look(self.runtime, entry, [each.actor for each in people]) if people else ())
+        for crowd, alone, waiting in divided:
+            others: list[Member] = []
+            for member in waiting:
+                found = next(own)
+                if found == alone:
+                    others.append(member)
+                else:
+                    parties.append(Party(crowd.rights, crowd.operation, watcher.sight(found), [member]))
+            if others:
+                parties.append(Party(crowd.rights, crowd.operation, watcher.sight(alone), others))
+        return parties
+
+    async def _tell_party(self, party: Party, entry: OutboxEntry) -> None:
+        """Tell a party. Should its members see different things below the row, its halves are told apart."""
+        first, *others = party.members
+        event = first.stream.event(entry, party.sight)
+        if event is None:
+            return
+        # One person is that person; several are nobody in particular.
+        actor = party.rights if others else first.actor
+        everybody = party.rights.among(each.actor for each in party.members) if others else None
+        told = first.stream.tell(event)
+        payload = await party.operation.payload(told, first.context.of(actor, Execution()), everybody)
+        if payload is not None:
+            for each in party.members:
+                each.seat.put(entry.seq, payload)
+            return
+        middle = len(party.members) // 2
+        for half in (party.members[:middle], party.members[middle:]):
+            await self._tell_party(Party(party.rights, party.operation, party.sight, half), entry)
