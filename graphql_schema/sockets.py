@@ -22,27 +22,27 @@ from strawberry.utils.aio import aclosing
 
 from graphql_schema.context import Context, authenticate, holds, preferred_locale
 from graphql_schema.errors import Defect, log_defect, presented, refused
+from graphql_schema.guard import Guard
 from graphql_schema.limits import SUBSCRIPTIONS_PER_CONNECTION_MAX
 from graphql_schema.live.feeds import Feeds
 from graphql_schema.seats import Seat
 from services.kernel.access import Actor
 from services.kernel.errors import RequestRefused, ServiceUnavailable, Throttled
-from services.kernel.runtime import Runtime
 
 INVALID_MESSAGE = 4400
 UNACKNOWLEDGED = 4401
 REFUSED = 4403
 DUPLICATE = 4409
 TRY_AGAIN_LATER = 1013
-ACCESS_CHECK_SECONDS = 5.0
 OPERATION_ID_LENGTH_MAX = 200
 
 
 class Connection:
     """One socket: who opened it, as its credential said at the beginning."""
 
-    def __init__(self, runtime: Runtime, feeds: Feeds, websocket: WebSocket, request_id: str) -> None:
-        self.runtime, self.feeds, self.websocket, self.request_id = runtime, feeds, websocket, request_id
+    def __init__(self, guard: Guard, feeds: Feeds, websocket: WebSocket, request_id: str) -> None:
+        self.runtime, self.guard, self.feeds = feeds.runtime, guard, feeds
+        self.websocket, self.request_id = websocket, request_id
         self.connection_params: Mapping[str, Any] = {}  # Strawberry writes the payload of connection_init here
         self.token, self.locale = "", preferred_locale(websocket.headers.get("accept-language"))
         self.actor: Actor | None = None
@@ -105,8 +105,6 @@ class SocketAdapter(ASGIWebSocketAdapter):
 class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
     """The protocol of one socket. `context` is the connection; operations make their own."""
 
-    watching: asyncio.Task[None] | None = None
-
     async def handle_message(self, message: Any) -> None:
         if not isinstance(message, dict) or not isinstance(message.get("type"), str):
             await self.handle_invalid_message("A message is an object with a type.")
@@ -118,8 +116,8 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
             await super().handle_connection_init(message)
         except ServiceUnavailable:
             await self.websocket.close(TRY_AGAIN_LATER, "Try again later")
-        if self.connection_acknowledged and self.watching is None:
-            self.watching = asyncio.create_task(self._watch())
+        if self.connection_acknowledged:
+            self.context.guard.add(self.context)
 
     async def handle_subscribe(self, message: Any) -> None:
         if not self.connection_acknowledged:
@@ -160,8 +158,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
             seat.leave()
 
     async def shutdown(self) -> None:
-        if self.watching is not None:
-            self.watching.cancel()
+        self.context.guard.remove(self.context)
         await super().shutdown()
 
     async def _run_alone(self, operation: Operation[Connection, None], seat: Seat) -> bool:
@@ -199,15 +196,6 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
         with suppress(WebSocketDisconnected):
             await operation.send_initial_errors(presented([refused(refusal)], self.context.request_id))
         self.operations.pop(operation.id, None)
-
-    async def _watch(self) -> None:
-        """Close the socket soon after its credential ended, also when nothing happens on it."""
-        while True:
-            await asyncio.sleep(ACCESS_CHECK_SECONDS)
-            with suppress(ServiceUnavailable):
-                if not await self.context.still_holds():
-                    await self.context.end()
-                    return
 
 
 def _request(message: Mapping[str, Any]) -> tuple[str, str, dict[str, Any] | None, str | None] | None:

@@ -34,6 +34,7 @@ from graphql_schema.errors import (
     code_of,
     log_defect,
 )
+from graphql_schema.guard import Guard
 from graphql_schema.limits import (
     CONNECTION_INIT_TIMEOUT,
     SUBSCRIPTIONS_PER_CONNECTION_MAX,
@@ -107,12 +108,12 @@ class Api(GraphQL[Any, None]):
             max_subscriptions_per_connection=SUBSCRIPTIONS_PER_CONNECTION_MAX,
             allowed_origins=sorted(runtime.settings.allowed_origins),
         )
-        self.runtime, self.feeds = runtime, feeds
+        self.runtime, self.feeds, self.guard = runtime, feeds, Guard(runtime)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             websocket = WebSocket(scope, receive, send)
-            connection = sockets.Connection(self.runtime, self.feeds, websocket, request_id_of(scope))
+            connection = sockets.Connection(self.guard, self.feeds, websocket, request_id_of(scope))
             await self.run(websocket, context=connection)
             return
         response = await self.answer(Request(scope, receive))

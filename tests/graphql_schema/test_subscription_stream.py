@@ -11,7 +11,7 @@ import pytest
 from sqlmodel import col, delete, update
 from websockets.exceptions import ConnectionClosed
 
-from graphql_schema import sockets
+from graphql_schema import guard
 from graphql_schema.live import stream as subscription
 from graphql_schema.nodes import encode_id
 from graphql_schema.rings import Rings
@@ -280,7 +280,7 @@ async def test_a_filter_that_cannot_be_answered_is_refused_at_once(street: Stree
 
 
 async def test_a_stream_ends_with_4403_when_its_token_does(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sockets, "ACCESS_CHECK_SECONDS", 3600)
+    monkeypatch.setattr(guard, "ACCESS_CHECK_SECONDS", 3600)
     conversation = await street.open("ROADS")
     async with street.api.socket(street.token(Role.COORDINATOR)) as socket:
         await watch(socket, street)

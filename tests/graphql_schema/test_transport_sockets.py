@@ -11,7 +11,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
-from graphql_schema import sockets
+from graphql_schema import guard, sockets
 from graphql_schema.limits import BODY_BYTES_MAX, CONNECTION_INIT_TIMEOUT, SUBSCRIPTIONS_PER_CONNECTION_MAX
 from services.identity.models import LocalToken
 from services.kernel.access import Actor, Role
@@ -269,7 +269,7 @@ async def test_a_foreign_origin_is_refused_before_the_socket_opens(api: Served, 
 async def test_a_socket_closes_when_its_token_expires(
     api: Served, database: Database, token_of: TokenOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sockets, "ACCESS_CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(guard, "ACCESS_CHECK_SECONDS", 0.1)
     organization = await found_organization(database, name="Verlopen")
     token = await token_of(organization, Role.OPERATOR)
     async with api.socket(token) as socket:
@@ -282,7 +282,7 @@ async def test_a_socket_closes_when_its_token_expires(
 async def test_a_socket_closes_when_its_organization_is_suspended(
     api: Served, database: Database, token_of: TokenOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sockets, "ACCESS_CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(guard, "ACCESS_CHECK_SECONDS", 0.1)
     organization = await found_organization(database, name="Gestopt")
     async with api.socket(await token_of(organization, Role.OPERATOR)) as socket:
         async with database.unit_of_work(Actor.system(organization.id)) as uow:
@@ -293,7 +293,7 @@ async def test_a_socket_closes_when_its_organization_is_suspended(
 async def test_no_operation_runs_after_a_role_was_changed(
     api: Served, database: Database, token_of: TokenOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sockets, "ACCESS_CHECK_SECONDS", 3600)
+    monkeypatch.setattr(guard, "ACCESS_CHECK_SECONDS", 3600)
     organization = await found_organization(database, name="Anders")
     async with api.socket(await token_of(organization, Role.COORDINATOR)) as socket:
         async with database.unit_of_work(organization.system) as uow:
