@@ -28,6 +28,7 @@ from bench.serving import (
     cpu_seconds,
     exchange,
     family,
+    postmaster,
     resident_mebibytes,
 )
 from graphql_schema.conversations.types import Conversation
@@ -180,13 +181,8 @@ async def ground_of(engines: Engines, dataset: Dataset, running: Api, folder: Pa
             file = folder / f"{dataset.database}_{each.name}.sql"
             file.write_text(text, encoding="utf-8")
             scripts[each.name] = (file, options)
-    return Ground(engines, dataset, running, await _postmaster(engines), bearer, scripts)
-
-
-async def _postmaster(engines: Engines) -> int:
-    async with engines.administrator("postgres") as connection:
-        backend = await connection.fetchval("select pg_backend_pid()")
-        return int((Path("/proc") / str(backend) / "stat").read_text().rpartition(")")[2].split()[1])
+        database_pid = await postmaster(connection)
+    return Ground(engines, dataset, running, database_pid, bearer, scripts)
 
 
 def table_of(question: Question, size: int, lanes: Mapping[str, Sequence[Lane]]) -> Table:

@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import asyncpg
+
 from services.kernel.settings import Settings
 
 HOST = "127.0.0.1"
@@ -165,6 +167,12 @@ def cpu_seconds(pids: Iterable[int]) -> float:
             continue  # it has ended since
         total += sum(map(int, fields[11:15]))
     return total / TICKS
+
+
+async def postmaster(connection: asyncpg.Connection) -> int:
+    """The process that started all backends of a server."""
+    backend = await connection.fetchval("select pg_backend_pid()")
+    return int((PROC / str(backend) / "stat").read_text().rpartition(")")[2].split()[1])
 
 
 def resident_mebibytes(pid: int) -> float:

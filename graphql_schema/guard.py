@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Protocol
 from uuid import UUID
 
-from services.identity.queries import no_longer_holding
+from services.identity.queries import Holdings, no_longer_holding
 from services.kernel.access import Actor
 from services.kernel.errors import ServiceUnavailable
 from services.kernel.runtime import Runtime
@@ -58,6 +58,6 @@ class Guard:
                     organizations[each.actor.tenant_id].append((each, each.actor))
             for tenant_id, guarded in organizations.items():
                 with suppress(ServiceUnavailable):
-                    held = [(connection.token, actor) for connection, actor in guarded]
-                    for place in await no_longer_holding(self.runtime.database, tenant_id, held):
+                    held = Holdings.of(tenant_id, [(connection.token, actor) for connection, actor in guarded])
+                    for place in await no_longer_holding(self.runtime.database, held):
                         await guarded[place][0].end()

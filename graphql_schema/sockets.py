@@ -25,7 +25,7 @@ from graphql_schema.errors import Defect, log_defect, presented, refused
 from graphql_schema.guard import Guard
 from graphql_schema.limits import SUBSCRIPTIONS_PER_CONNECTION_MAX
 from graphql_schema.live.feeds import Feeds
-from graphql_schema.seats import Seat
+from graphql_schema.seats import Seat, Send
 from services.kernel.access import Actor
 from services.kernel.errors import RequestRefused, ServiceUnavailable, Throttled
 
@@ -143,10 +143,10 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
 
     async def run_operation(self, operation: Operation[Connection, None]) -> None:
         """Run one operation to its end. Never raises: the socket must outlive it."""
-        seat = Seat(self.context.feeds)
+        seat = Seat(self.context.feeds, self._sender(operation.id))
         try:
             while await self._run_alone(operation, seat):
-                await self._send_shared(operation, seat)
+                await seat.sit()
         except WebSocketDisconnected:
             self.operations.pop(operation.id, None)
         except RequestRefused as refusal:
@@ -185,12 +185,11 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
             await operation.send_operation_message({"id": operation.id, "type": "complete"})
         return seat.is_taken
 
-    async def _send_shared(self, operation: Operation[Connection, None], seat: Seat) -> None:
-        """Send what is told to many at once, until the seat is lost."""
-        begin = orjson.dumps({"id": operation.id, "type": "next"}).decode().removesuffix("}")
-        adapter = cast("SocketAdapter", self.websocket)
-        async for payload in seat.payloads():
-            await adapter.send_text(f'{begin},"payload":{payload}}}')
+    def _sender(self, identifier: str) -> Send:
+        """Sends the payload of one event of an operation."""
+        begin = orjson.dumps({"id": identifier, "type": "next"}).decode().removesuffix("}")
+        send_text = cast("SocketAdapter", self.websocket).send_text
+        return lambda payload: send_text(f'{begin},"payload":{payload}}}')
 
     async def _send_refusal(self, operation: Operation[Connection, None], refusal: RequestRefused) -> None:
         with suppress(WebSocketDisconnected):

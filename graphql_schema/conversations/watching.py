@@ -28,7 +28,7 @@ from services.conversations.queries import CONVERSATION_IS_VISIBLE
 from services.kernel.access import Actor
 from services.kernel.audit import AuditEvent
 from services.kernel.isolation import ACTOR
-from services.kernel.outbox import OutboxEntry
+from services.kernel.outbox import Fact
 from services.kernel.runtime import Runtime
 
 MATCHES, SEES, SAW = "matches", "sees", "saw"
@@ -57,7 +57,7 @@ class Watcher:
         """Equal for equal filters."""
         return repr(self.filter)
 
-    async def look(self, runtime: Runtime, entry: OutboxEntry, actors: Sequence[Actor]) -> list[frozenset[str]]:
+    async def look(self, runtime: Runtime, entry: Fact, actors: Sequence[Actor]) -> list[frozenset[str]]:
         """What is true of each actor and an event's conversation. Whatever is true for some rights is true for more."""
         key = (filter_shape(self.filter), entry.kind in CAN_TAKE_FROM_VIEW)
         if key not in _statements:

@@ -25,15 +25,15 @@ import structlog
 
 from graphql_schema.context import Context
 from graphql_schema.live import stream as streams
-from graphql_schema.live.stream import EventStream, Sight, Watcher, batch, wait
+from graphql_schema.live.stream import EventStream, Sight, Watcher, following, wait
 from graphql_schema.reading.execution import Execution
 from graphql_schema.reading.sharing import NotShared, SharedOperation
 from graphql_schema.rings import Rings
 from graphql_schema.seats import Seat
-from services.identity.queries import no_longer_holding
+from services.identity.queries import Holdings, no_longer_holding
 from services.kernel.access import Actor
 from services.kernel.errors import ServiceUnavailable
-from services.kernel.outbox import OutboxEntry
+from services.kernel.outbox import Fact
 from services.kernel.runtime import Runtime
 
 log = structlog.get_logger()
@@ -45,21 +45,11 @@ class Member:
 
     seat: Seat
     stream: EventStream[Any]
-
-    @property
-    def context(self) -> Context:
-        return self.stream.context
-
-    @property
-    def actor(self) -> Actor:
-        return self.context.actor
-
-    def waits_for(self, entry: OutboxEntry) -> bool:
-        """Whether it has not been told of an event yet."""
-        return self.seat.is_taken and self.seat.position is not None and self.seat.position < entry.seq
+    context: Context
+    actor: Actor
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(eq=False, slots=True)
 class Crowd:
     """Members whose answers are the same, but for what they hold or take part in."""
 
@@ -67,14 +57,27 @@ class Crowd:
     rights: Actor
     watcher: Watcher
     members: dict[Seat, Member] = field(default_factory=dict[Seat, Member])
+    everybody: Actor | None = None
+    """All members together, as long as nobody comes or goes."""
+
+    def waiting_for(self, entry: Fact) -> list[Member]:
+        """Those who have not been told of an event yet: all, but for who sat down a moment ago."""
+        return [each for each in self.members.values() if each.seat.position < entry.seq]
+
+    def together(self, members: Sequence[Member]) -> Actor:
+        """Some of the members as one actor."""
+        if len(members) < len(self.members):
+            return self.rights.among(each.actor for each in members)
+        if self.everybody is None:
+            self.everybody = self.rights.among(each.actor for each in members)
+        return self.everybody
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Party:
     """Members of a crowd who see the same of one event's row."""
 
-    rights: Actor
-    operation: SharedOperation
+    crowd: Crowd
     sight: Sight
     members: Sequence[Member]
 
@@ -125,6 +128,8 @@ class Feed:
         self.task: asyncio.Task[None] | None = None
         self._crowds: dict[Any, Crowd] = {}
         self._crowd_of: dict[Seat, Any] = {}
+        self._held: tuple[list[Member], Holdings] | None = None
+        """All members, as long as nobody comes or goes."""
 
     def admit(self, seat: Seat, stream: EventStream[Any], position: int) -> bool:
         """Seat a subscriber, unless an event behind its position may be on its way already."""
@@ -135,16 +140,20 @@ class Feed:
         key = (operation.key, stream.context.locale, rights)
         if key not in self._crowds:
             self._crowds[key] = Crowd(operation, rights, stream.watcher)
-        self._crowds[key].members[seat] = Member(seat, stream)
+        self._crowds[key].members[seat] = Member(seat, stream, stream.context, stream.context.actor)
+        self._crowds[key].everybody = None
         self._crowd_of[seat] = key
+        self._held = None
         return True
 
     def leave(self, seat: Seat) -> None:
         """Free a seat."""
         key = self._crowd_of.pop(seat, None)
         if key is not None:
+            self._held = None
             crowd = self._crowds[key]
             del crowd.members[seat]
+            crowd.everybody = None
             if not crowd.members:
                 del self._crowds[key]
 
@@ -163,20 +172,19 @@ class Feed:
                     self._send_away(self._members())
 
     async def _tell_what_happened(self) -> bool:
-        async with self.runtime.database.snapshot(Actor.system(self.tenant_id)) as snapshot:
-            head, entries, is_behind = await batch(snapshot, self.done, self.kinds)
-        if is_behind:
+        """Returns whether there may be more."""
+        found = await following(self.runtime, self.tenant_id, self.done, self.kinds)
+        if found.number > streams.BEHIND_MAX:
             self._send_away(self._members())
-            return False
-        if not entries:
-            self.begun = self.done = max(self.done, head)
-            await self._ask_credentials(list(self._members()))
-        for entry in entries:
-            # Before anything is waited for: who sits down from now on must have been told of it already.
-            self.begun = entry.seq
-            await self._tell(entry)
-            self.done = entry.seq
-        return bool(entries)
+        elif not found.facts:
+            self.begun = self.done = max(self.done, found.head)
+        else:
+            for fact in found.facts:
+                # Before anything is waited for: who sits down from now on must have been told of it already.
+                self.begun = fact.seq
+                await self._tell(fact)
+                self.done = fact.seq
+        return found.number > len(found.facts)
 
     def _members(self) -> Iterator[Member]:
         return (member for crowd in list(self._crowds.values()) for member in list(crowd.members.values()))
@@ -185,25 +193,26 @@ class Feed:
         for each in members:
             each.seat.leave()
 
-    async def _ask_credentials(self, members: Sequence[Member]) -> None:
-        held = [(member.context.token, member.actor) for member in members]
-        for place in await no_longer_holding(self.runtime.database, self.tenant_id, held):
-            members[place].seat.leave()
+    async def _ask_credentials(self) -> None:
+        if self._held is None:
+            members = list(self._members())
+            self._held = (members, Holdings.of(self.tenant_id, [(each.context.token, each.actor) for each in members]))
+        members, holdings = self._held
+        self._send_away(members[place] for place in await no_longer_holding(self.runtime.database, holdings))
 
-    async def _tell(self, entry: OutboxEntry) -> None:
-        waiting = [member for member in self._members() if member.waits_for(entry)]
-        await self._ask_credentials(waiting)
+    async def _tell(self, entry: Fact) -> None:
+        await self._ask_credentials()
         for party in await self._parties(entry):
             try:
                 await self._tell_party(party, entry)
             except NotShared as error:
                 log.warning("event_not_shared", tenant_id=str(self.tenant_id), exc_info=error)
                 self._send_away(party.members)
-        for member in waiting:
-            if member.waits_for(entry):
+        for crowd in self._crowds.values():
+            for member in crowd.waiting_for(entry):
                 member.seat.position = entry.seq
 
-    async def _parties(self, entry: OutboxEntry) -> list[Party]:
+    async def _parties(self, entry: Fact) -> list[Party]:
         """Everybody who is told something of an event."""
         alike: dict[Any, list[Crowd]] = defaultdict(list)
         for crowd in self._crowds.values():
@@ -211,20 +220,19 @@ class Feed:
         found = [await self._parties_of(crowds, entry) for crowds in alike.values()]
         return [party for parties in found for party in parties if party.sight is not Sight.SKIPPED]
 
-    async def _parties_of(self, crowds: Sequence[Crowd], entry: OutboxEntry) -> list[Party]:
+    async def _parties_of(self, crowds: Sequence[Crowd], entry: Fact) -> list[Party]:
         watcher = crowds[0].watcher
-        members = [[each for each in crowd.members.values() if each.waits_for(entry)] for crowd in crowds]
-        asked = [(crowd, waiting) for crowd, waiting in zip(crowds, members, strict=True) if waiting]
+        asked = [(crowd, waiting) for crowd in crowds if (waiting := crowd.waiting_for(entry))]
         if not asked:
             return []
-        everybody = [crowd.rights.among(each.actor for each in waiting) for crowd, waiting in asked]
+        everybody = [crowd.together(waiting) for crowd, waiting in asked]
         seen = await watcher.look(self.runtime, entry, [*(crowd.rights for crowd, _ in asked), *everybody])
         parties: list[Party] = []
         divided: list[tuple[Crowd, frozenset[str], list[Member]]] = []
         for place, (crowd, waiting) in enumerate(asked):
             alone, together = seen[place], seen[place + len(asked)]
             if alone == together:
-                parties.append(Party(crowd.rights, crowd.operation, watcher.sight(alone), waiting))
+                parties.append(Party(crowd, watcher.sight(alone), waiting))
             else:
                 divided.append((crowd, alone, waiting))
         people = [member for _, _, waiting in divided for member in waiting]
@@ -236,26 +244,26 @@ class Feed:
                 if found == alone:
                     others.append(member)
                 else:
-                    parties.append(Party(crowd.rights, crowd.operation, watcher.sight(found), [member]))
+                    parties.append(Party(crowd, watcher.sight(found), [member]))
             if others:
-                parties.append(Party(crowd.rights, crowd.operation, watcher.sight(alone), others))
+                parties.append(Party(crowd, watcher.sight(alone), others))
         return parties
 
-    async def _tell_party(self, party: Party, entry: OutboxEntry) -> None:
+    async def _tell_party(self, party: Party, entry: Fact) -> None:
         """Tell a party. Should its members see different things below the row, its halves are told apart."""
         first, *others = party.members
         event = first.stream.event(entry, party.sight)
         if event is None:
             return
-        # One person is that person; several are nobody in particular.
-        actor = party.rights if others else first.actor
-        everybody = party.rights.among(each.actor for each in party.members) if others else None
+        crowd = party.crowd
+        # One person is that person; several are nobody in particular, and then everybody.
+        actor, everybody = (crowd.rights, crowd.together(party.members)) if others else (first.actor, None)
         told = first.stream.tell(event)
-        payload = await party.operation.payload(told, first.context.of(actor, Execution()), everybody)
+        payload = await crowd.operation.payload(told, first.context.of(actor, Execution()), everybody)
         if payload is not None:
             for each in party.members:
                 each.seat.put(entry.seq, payload)
             return
         middle = len(party.members) // 2
         for half in (party.members[:middle], party.members[middle:]):
-            await self._tell_party(Party(party.rights, party.operation, party.sight, half), entry)
+            await self._tell_party(Party(party.crowd, party.sight, half), entry)

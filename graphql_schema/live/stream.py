@@ -25,18 +25,13 @@ from hashlib import sha256
 from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
-from sqlalchemy import func, select
-from sqlmodel import col
-
 from graphql_schema.context import Context
 from graphql_schema.rings import Rings
+from graphql_schema.seats import NOWHERE
 from services.kernel import outbox
 from services.kernel.access import Actor
-from services.kernel.audit import AuditHead
-from services.kernel.database import Snapshot
 from services.kernel.errors import BadUserInput, ServiceUnavailable
-from services.kernel.isolation import ACTOR, owned
-from services.kernel.outbox import OutboxEntry
+from services.kernel.outbox import Fact, Following
 from services.kernel.runtime import Runtime
 
 BATCH_SIZE = 100
@@ -70,7 +65,7 @@ class Watcher(Protocol):
         """Equal for watchers that answer the same."""
         ...
 
-    async def look(self, runtime: Runtime, entry: OutboxEntry, actors: Sequence[Actor]) -> Sequence[frozenset[str]]:
+    async def look(self, runtime: Runtime, entry: Fact, actors: Sequence[Actor]) -> Sequence[frozenset[str]]:
         """What is true for each actor of an event's row. Whatever is true for some rights is true for more."""
         ...
 
@@ -102,14 +97,11 @@ class EventStream(Generic[T]):
     async def open(self, after: str | None) -> AsyncGenerator[T, None]:
         """Begin now, behind a cursor, or where a seat was lost. Raises BadUserInput for a cursor of another stream."""
         asked = None if after is None else self.read_cursor(after)
-        if self.context.seat is not None and self.context.seat.position is not None:
+        if self.context.seat is not None and self.context.seat.position != NOWHERE:
             asked = self.context.seat.position
-        async with self.context.snapshot() as snapshot:
-            head = await head_of(snapshot)
-            position = head if asked is None else asked
-            is_lost = not await _can_resume(snapshot, position, head)
-            started_at = snapshot.now
-        return self._told(head if is_lost else position, self._resync(head, started_at) if is_lost else None)
+        found = await following(self.context.runtime, self.context.actor.tenant_id, asked, self.kinds)
+        first = None if _can_resume(found) else self._resync(found)
+        return self._told(found.position if first is None else found.head, first)
 
     def cursor(self, sequence: int) -> str:
         """The opaque text for a place in the organization's sequence of facts."""
@@ -132,8 +124,8 @@ class EventStream(Generic[T]):
         bound = self.name.encode() + b"|" + self.context.actor.tenant_id.bytes + content
         return hmac.digest(self.context.cursor_key, bound, sha256)[:SIGNATURE_BYTES]
 
-    def _resync(self, head: int, at: datetime) -> StreamedEvent:
-        return StreamedEvent(RESYNC, None, self.cursor(head), at)
+    def _resync(self, found: Following) -> StreamedEvent:
+        return StreamedEvent(RESYNC, None, self.cursor(found.head), found.at)
 
     async def _told(self, position: int, first: StreamedEvent | None) -> AsyncGenerator[T, None]:
         if first is not None:
@@ -143,15 +135,18 @@ class EventStream(Generic[T]):
                 yield self.tell(each)
 
     async def _events(self, position: int) -> AsyncGenerator[StreamedEvent, None]:
-        rings = self.context.rings or Rings()
-        with rings.attend(self.context.actor.tenant_id) as ring:
+        rings, tenant_id = self.context.rings or Rings(), self.context.actor.tenant_id
+        with rings.attend(tenant_id) as ring:
             while True:
                 ring.clear()
                 try:
                     if not await self._may_go_on():
                         return
-                    head, entries, resync = await self._batch(position)
-                    for entry in entries:
+                    found = await following(self.context.runtime, tenant_id, position, self.kinds)
+                    if found.number > BEHIND_MAX:
+                        yield self._resync(found)
+                        return
+                    for entry in found.facts:
                         # Again for each event: a slow reader may take minutes for a batch.
                         if not await self._may_go_on():
                             return
@@ -162,11 +157,8 @@ class EventStream(Generic[T]):
                 except ServiceUnavailable:
                     await asyncio.sleep(POLL_SECONDS)
                     continue
-                if resync is not None:
-                    yield resync
-                    return
-                if not entries:
-                    position = max(position, head)
+                if not found.facts:
+                    position = max(position, found.head)
                     if self._takes_seat(position):
                         return
                     await wait(ring)
@@ -174,17 +166,12 @@ class EventStream(Generic[T]):
     def _takes_seat(self, position: int) -> bool:
         return self.context.seat is not None and self.context.seat.take(self, position)
 
-    async def _batch(self, position: int) -> tuple[int, list[OutboxEntry], StreamedEvent | None]:
-        async with self.context.snapshot() as snapshot:
-            head, entries, is_behind = await batch(snapshot, position, self.kinds)
-            return (head, [], self._resync(head, snapshot.now)) if is_behind else (head, entries, None)
-
-    async def _seen(self, entry: OutboxEntry) -> StreamedEvent | None:
+    async def _seen(self, entry: Fact) -> StreamedEvent | None:
         [found] = await self.watcher.look(self.context.runtime, entry, [self.context.actor])
         self.context.loaders.clear()
         return self.event(entry, self.watcher.sight(found))
 
-    def event(self, entry: OutboxEntry, sight: Sight) -> StreamedEvent | None:
+    def event(self, entry: Fact, sight: Sight) -> StreamedEvent | None:
         """What is told of an event; None when nothing is."""
         if sight is Sight.SKIPPED:
             return None
@@ -200,40 +187,20 @@ class EventStream(Generic[T]):
         return False
 
 
-async def batch(snapshot: Snapshot, position: int, kinds: frozenset[str]) -> tuple[int, list[OutboxEntry], bool]:
-    """The head of the organization's sequence, what follows a position, and whether too much does."""
-    # The head first: all facts up to it are committed, so that an empty batch may move the position to it.
-    head = await head_of(snapshot)
-    entries = await outbox.since(snapshot, position, kinds=kinds, limit=BATCH_SIZE)
-    return head, entries, len(entries) == BATCH_SIZE and await _is_behind(snapshot, position, kinds)
+async def following(runtime: Runtime, tenant_id: UUID, position: int | None, kinds: frozenset[str]) -> Following:
+    """What a stream tells next."""
+    reads, most = runtime.database.reads, BEHIND_MAX + 1
+    return await outbox.following(reads, tenant_id, position, kinds, limit=BATCH_SIZE, counted_max=most)
 
 
-async def head_of(snapshot: Snapshot) -> int:
-    """The number of the organization's latest fact."""
-    return await snapshot.one(owned(AuditHead).with_only_columns(col(AuditHead.seq)))
-
-
-async def _can_resume(snapshot: Snapshot, position: int, head: int) -> bool:
+def _can_resume(found: Following) -> bool:
     """Whether the outbox still has everything after a place. Numbers have no gaps, so a gap means: cleared away."""
-    if position >= head:
-        return position == head
-    following = owned(OutboxEntry, col(OutboxEntry.seq) > position).order_by(col(OutboxEntry.seq)).limit(1)
-    oldest = await snapshot.one_or_none(following)
-    return oldest is not None and oldest.seq == position + 1 and oldest.occurred_at >= snapshot.now - RESUME_WINDOW
-
-
-async def _is_behind(snapshot: Snapshot, position: int, kinds: frozenset[str]) -> bool:
-    missed = (
-        select(col(OutboxEntry.id))
-        .where(
-            col(OutboxEntry.tenant_id) == ACTOR.tenant,
-            col(OutboxEntry.seq) > position,
-            col(OutboxEntry.kind).in_(sorted(kinds)),
-        )
-        .limit(BEHIND_MAX + 1)
-        .subquery()
-    )
-    return await snapshot.scalar(select(func.count()).select_from(missed)) > BEHIND_MAX
+    if found.position >= found.head:
+        return found.position == found.head
+    if found.oldest is None:
+        return False
+    seq, occurred_at = found.oldest
+    return seq == found.position + 1 and occurred_at >= found.at - RESUME_WINDOW
 
 
 async def wait(ring: asyncio.Event) -> None:

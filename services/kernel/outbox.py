@@ -25,6 +25,7 @@ from services.kernel.serialization import from_json, to_json
 
 if TYPE_CHECKING:
     from services.kernel.database import Snapshot, UnitOfWork
+    from services.kernel.reads import Reads
 
 ATTEMPTS_MAX = 12
 KEPT = timedelta(hours=48)
@@ -167,14 +168,83 @@ async def fail(uow: "UnitOfWork", entry_id: UUID, error: str, wait: timedelta) -
     )
 
 
-async def since(snapshot: "Snapshot", seq: int, *, kinds: frozenset[str], limit: int) -> list[OutboxEntry]:
-    """Facts of the given kinds after a number, in order: what a subscriber has not seen."""
-    statement = (
-        owned(OutboxEntry, col(OutboxEntry.seq) > seq, col(OutboxEntry.kind).in_(sorted(kinds)))
-        .order_by(col(OutboxEntry.seq))
-        .limit(limit)
+WHAT_FOLLOWS = """
+    with bound as materialized (
+        select set_config('app.tenant_id', $1::text, true)::uuid as tenant
     )
-    return await snapshot.scalars(statement)
+    select found.* from bound cross join lateral (
+        select place.head, place.position, now() as at, oldest.seq as oldest, oldest.occurred_at as oldest_at,
+               facts.seqs, facts.kinds, facts.subjects, facts.times, missed.number
+        from (
+            select seq as head, coalesce($2::bigint, seq) as position
+            from belfry.audit_head where tenant_id = bound.tenant
+        ) place
+        left join lateral (
+            select seq, occurred_at from belfry.outbox
+            where tenant_id = bound.tenant and seq > place.position order by seq limit 1
+        ) oldest on true
+        cross join lateral (
+            select array_agg(seq order by seq) as seqs, array_agg(kind order by seq) as kinds,
+                   array_agg(subject_id order by seq) as subjects, array_agg(occurred_at order by seq) as times
+            from (
+                select seq, kind, subject_id, occurred_at from belfry.outbox
+                where tenant_id = bound.tenant and seq > place.position and kind = any($3::text[])
+                order by seq limit $4
+            ) each
+        ) facts
+        cross join lateral (
+            select count(*) as number from (
+                select from belfry.outbox
+                where tenant_id = bound.tenant and seq > place.position and kind = any($3::text[]) limit $5
+            ) each
+        ) missed
+        where bound.tenant is not null
+        offset 0
+    ) found
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What a subscriber reads of a row."""
+
+    seq: int
+    kind: str
+    subject_id: UUID
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """What stands behind a position: the head and time of the organization, the oldest fact, and those of some kinds.
+
+    All facts up to the head are committed. `number` is how many of these kinds there are, counted up to a bound.
+    """
+
+    head: int
+    position: int
+    at: datetime
+    oldest: tuple[int, datetime] | None
+    facts: list[Fact]
+    number: int
+
+
+async def following(
+    reads: "Reads", tenant_id: UUID, position: int | None, kinds: frozenset[str], *, limit: int, counted_max: int
+) -> Following:
+    """What a subscriber has not seen that has been told everything up to a position; None stands for the head."""
+    row = await reads.row(WHAT_FOLLOWS, [str(tenant_id), position, sorted(kinds), limit, counted_max])
+    if row is None:
+        raise NotFound("This organization does not exist.")
+    columns = zip(row["seqs"] or (), row["kinds"] or (), row["subjects"] or (), row["times"] or (), strict=True)
+    return Following(
+        head=row["head"],
+        position=row["position"],
+        at=row["at"],
+        oldest=None if row["oldest"] is None else (row["oldest"], row["oldest_at"]),
+        facts=[Fact(seq, kind, UUID(int=subject.int), at) for seq, kind, subject, at in columns],
+        number=row["number"],
+    )
 
 
 def _of(uow: "UnitOfWork", entry_id: UUID) -> Update:

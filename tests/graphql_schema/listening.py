@@ -5,7 +5,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -15,7 +15,7 @@ from graphql_schema.context import Context
 from graphql_schema.live.feeds import Feeds
 from graphql_schema.rings import Rings
 from graphql_schema.schema import ApiSchema
-from graphql_schema.seats import Seat
+from graphql_schema.seats import Seat, Send
 from services.identity.queries import actor_of_token
 from services.kernel.audit import AuditHead
 from services.kernel.isolation import owned
@@ -45,7 +45,7 @@ class Listener:
     document: str
     variables: Mapping[str, Any]
     seat: Seat
-    told: list[str] = field(default_factory=list[str])
+    told: list[str]
 
     async def context(self, seat: Seat | None) -> Context:
         actor = await actor_of_token(self.runtime.database, self.token)
@@ -79,13 +79,13 @@ class Audience:
     schema: ApiSchema
     feeds: Feeds
     listeners: list[Listener]
-    collecting: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
 
     async def add(self, token: str, document: str, **variables: Any) -> Listener:
-        listener = Listener(self.schema, self.street.runtime, token, document, variables, Seat(self.feeds))
+        told: list[str] = []
+        seat = Seat(self.feeds, into(told))
+        listener = Listener(self.schema, self.street.runtime, token, document, variables, seat, told)
         await listener.sit_down(await self.street.now())
         self.listeners.append(listener)
-        self.collecting.append(asyncio.create_task(_collect(listener)))
         return listener
 
     async def head(self) -> int:
@@ -97,21 +97,24 @@ class Audience:
         head = await self.head()
         self.feeds.rings.wake(self.street.organization.id)
         async with asyncio.timeout(TOLD_WITHIN_SECONDS):
-            while any(each.seat.is_taken and (each.seat.position or 0) < head for each in self.listeners):
+            while any(each.seat.is_taken and each.seat.position < head for each in self.listeners):
                 await asyncio.sleep(0.005)
-        await asyncio.sleep(0)
 
     def take(self) -> list[list[str]]:
         """What each was told since the last time."""
-        found = [each.told for each in self.listeners]
+        found = [list(each.told) for each in self.listeners]
         for each in self.listeners:
-            each.told = []
+            each.told.clear()
         return found
 
 
-async def _collect(listener: Listener) -> None:
-    async for payload in listener.seat.payloads():
-        listener.told.append(payload)
+def into(told: list[str]) -> Send:
+    """Sends at once, into a list."""
+
+    async def send(payload: str) -> None:
+        told.append(payload)
+
+    return send
 
 
 @asynccontextmanager
@@ -124,5 +127,4 @@ async def audience(street: Street, schema: ApiSchema) -> AsyncIterator[Audience]
     finally:
         for each in gathered.listeners:
             each.seat.leave()
-        await asyncio.gather(*gathered.collecting)
         await feeds.close()

@@ -90,6 +90,11 @@ class Stage:
         acts = (self._say, self._route, self._claim, self._release, self._take_part, self._close)
         await chance.choice(acts)(chance, conversation, street)
 
+    async def reroute(self) -> None:
+        """To where half of the people do not follow it."""
+        await self.street.route(self.conversations[0], "ROADS")
+        await self.street.route(self.conversations[0], "PEOPLE")
+
     async def _say(self, chance: Random, conversation: UUID, street: Street) -> None:
         async with street.database.unit_of_work(street.organization.system) as uow:
             uow.add(

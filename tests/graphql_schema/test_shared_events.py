@@ -12,8 +12,8 @@ from typing import Any
 import orjson
 import pytest
 from sqlmodel import col, delete
+from strawberry.http.exceptions import WebSocketDisconnected
 
-from graphql_schema import seats
 from graphql_schema.live import feeds as feeding
 from graphql_schema.reading import sharing
 from graphql_schema.reading.operations import Operations
@@ -29,7 +29,7 @@ from services.kernel.isolation import owned
 from services.kernel.reads import Reads
 from services.kernel.runtime import Runtime, open_runtime
 from services.kernel.settings import Settings
-from tests.graphql_schema.listening import Audience, Listener, Nobody, audience
+from tests.graphql_schema.listening import Audience, Listener, Nobody, audience, into
 from tests.graphql_schema.stage import PEOPLE, WATCHERS, Stage, hire, token_for
 from tests.graphql_schema.street import EVENTS, Street
 from tests.support.organizations import found_organization
@@ -118,13 +118,13 @@ async def test_together_everybody_is_told_the_bytes_that_they_would_be_told_alon
             for token in tokens:
                 await crowd.add(token, document, filter=wish)
     counting, told = Counting(monkeypatch), Counter[str]()
-    for _ in range(ACTIONS):
+    for number in range(ACTIONS):
         after = await street.now()
-        await stage.act(chance)
+        await (stage.act(chance) if number % 5 else stage.reroute())
         await crowd.settled()
         for listener, together in zip(crowd.listeners, crowd.take(), strict=True):
             assert listener.seat.is_taken, f"seed {SEED}"
-            alone = await listener.alone(Seat(Nobody()), after)
+            alone = await listener.alone(Seat(Nobody(), into([])), after)
             assert together == alone, f"seed {SEED}: {listener.document} {listener.variables}"
             told["deliveries"] += len(together)
             told["left"] += sum("LEFT_VIEW" in each for each in together)
@@ -201,7 +201,7 @@ async def test_rights_are_asked_for_everybody_in_one_statement_before_each_event
     await street.say(conversation)
     await street.say(conversation)
     await crowd.settled()
-    assert sum("local_token" in each for each in texts) in (2, 3)  # once more when it looked and found nothing
+    assert sum("local_token" in each for each in texts) == 2
     assert sum("jsonb_to_recordset" in each for each in texts) == 2
 
 
@@ -226,29 +226,63 @@ async def test_whose_rights_end_is_sent_away_before_the_next_event(crowd: Audien
     assert [len(each) for each in crowd.take()] == [1, 0]
 
 
-async def test_a_slow_reader_goes_on_alone_and_misses_nothing(
-    street: Street, whole: ApiSchema, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert seats.WAITING_MAX == 100
-    monkeypatch.setattr(seats, "WAITING_MAX", 3)
-    conversation = await street.open("ROADS")
-    async with audience(street, whole) as crowd:
-        slow = Listener(
-            whole, street.runtime, await token_for(street, Role.COORDINATOR, None, 1), EVENTS, {}, Seat(crowd.feeds)
-        )
-        await slow.sit_down(await street.now())
-        quick = await crowd.add(await token_for(street, Role.COORDINATOR, None, 1), EVENTS)
-        for _ in range(8):
-            await street.say(conversation)
-            await crowd.settled()
-        assert len(quick.told) == 8
-        assert not slow.seat.is_taken
-        read = [each async for each in slow.seat.payloads()]
-        assert len(read) == 3
-        read += await slow.alone(slow.seat)  # where it left off, until it sits again
-        assert read == quick.told
-        assert slow.seat.is_taken
-        slow.seat.leave()
+async def test_a_slow_reader_goes_on_alone_and_misses_nothing(crowd: Audience, street: Street) -> None:
+    """A socket that is full takes the rest of what was begun later, and nothing else in between."""
+    conversation, token, room = (
+        await street.open("ROADS"),
+        await token_for(street, Role.COORDINATOR, None, 1),
+        asyncio.Event(),
+    )
+    slow, quick = await crowd.add(token, EVENTS), await crowd.add(token, EVENTS)
+
+    async def send(payload: str) -> None:
+        await room.wait()
+        slow.told.append(payload)
+
+    slow.seat._send = send
+    sitting = asyncio.create_task(slow.seat.sit())
+    for _ in range(4):
+        await street.say(conversation)
+        await crowd.settled()
+    assert len(quick.told) == 4
+    assert (slow.told, slow.seat.is_taken, sitting.done()) == ([], False, False)
+    room.set()
+    await sitting
+    assert slow.told == quick.told[:1]
+    slow.told += await slow.alone(slow.seat)  # where it left off, until it sits again
+    assert slow.told == quick.told
+    assert slow.seat.is_taken
+
+
+async def test_a_socket_that_closes_while_it_is_full_ends_its_task(crowd: Audience, street: Street) -> None:
+    one = await crowd.add(await token_for(street, Role.COORDINATOR, None, 1), EVENTS)
+
+    async def send(_: str) -> None:
+        await asyncio.Event().wait()
+
+    one.seat._send = send
+    sitting = asyncio.create_task(one.seat.sit())
+    await street.open("ROADS")
+    await crowd.settled()
+    await asyncio.sleep(0)
+    assert not sitting.done()
+    sitting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sitting
+
+
+async def test_a_socket_that_is_gone_costs_the_others_nothing(crowd: Audience, street: Street) -> None:
+    token = await token_for(street, Role.COORDINATOR, None, 1)
+    gone, there = await crowd.add(token, EVENTS), await crowd.add(token, EVENTS)
+
+    async def send(_: str) -> None:
+        raise WebSocketDisconnected
+
+    gone.seat._send = send
+    await street.open("ROADS")
+    await crowd.settled()
+    assert (gone.seat.is_taken, len(there.told)) == (False, 2)
+    await gone.seat.sit()
 
 
 async def test_what_cannot_be_answered_for_many_is_answered_for_each(
@@ -306,17 +340,21 @@ async def test_who_sits_down_while_an_event_is_told_has_it_once(
     await street.say(conversation)
     crowd.feeds.rings.wake(street.organization.id)
     await begun.wait()
-    late = [Listener(crowd.schema, street.runtime, first.token, EVENTS, {}, Seat(crowd.feeds)) for _ in range(2)]
-    told = [await late[0].alone(late[0].seat, before), await late[1].alone(late[1].seat, await street.now())]
+    late = []
+    for _ in range(2):
+        told: list[str] = []
+        late.append(
+            Listener(crowd.schema, street.runtime, first.token, EVENTS, {}, Seat(crowd.feeds, into(told)), told)
+        )
+    alone = [await late[0].alone(late[0].seat, before), await late[1].alone(late[1].seat, await street.now())]
     gate.set()
-    assert [len(each) for each in told] == [1, 0]
+    assert [len(each) for each in alone] == [1, 0]
     await street.say(conversation)
     await crowd.settled()
-    for each in late:
-        async with asyncio.timeout(10):
-            assert "MESSAGE_RECEIVED" in await anext(aiter(each.seat.payloads()))
-        each.seat.leave()
-        assert [one async for one in each.seat.payloads()] == []
+    crowd.listeners += late
+    await crowd.settled()
+    assert [len(each.told) for each in late] == [1, 1]
+    assert first.told[-1:] == late[0].told == late[1].told
 
 
 async def test_a_feed_ends_with_its_last_listener_and_another_begins(crowd: Audience, street: Street) -> None:

@@ -201,7 +201,7 @@ async def test_many_tokens_are_asked_for_at_once_with_the_answers_of_each(
                 expected.append(place)
         except (Unauthenticated, OrganizationSuspended):
             expected.append(place)
-    assert sorted(await queries.no_longer_holding(database, town.id, held)) == expected
+    assert sorted(await queries.no_longer_holding(database, queries.Holdings.of(town.id, held))) == expected
     assert (change == "nothing") is (expected == [])
 
 
@@ -212,5 +212,6 @@ async def test_a_token_of_another_organization_or_of_somebody_else_does_not_hold
     actor = await queries.actor_of_token(database, mine)
     stranger = await queries.actor_of_token(database, theirs)
     held = [(mine, actor), (theirs, actor), (theirs, stranger), (mine, stranger), ("", actor)]
-    assert sorted(await queries.no_longer_holding(database, organization.id, held)) == [1, 2, 3, 4]
-    assert await queries.no_longer_holding(database, organization.id, []) == []
+    asked = queries.Holdings.of(organization.id, held)
+    assert sorted(await queries.no_longer_holding(database, asked)) == [1, 2, 3, 4]
+    assert await queries.no_longer_holding(database, queries.Holdings.of(organization.id, [])) == []
