@@ -56,15 +56,16 @@ subscription ($filter: ConversationFilter) {
 """
 TOKENS = """
     with given as (
-        select * from unnest($2::uuid[], $3::bytea[], $4::text[], $5::uuid[]) with ordinality
-            as given (id, key, role, department_id, place)
+        select * from unnest($2::uuid[], $3::bytea[], $4::text[], $5::uuid[]) as given (id, key, role, department_id)
+    ), people as (
+        insert into belfry.person (id, name, email, locale)
+        select id, 'Listener', id || '@bench.example', 'nl' from given
     ), members as (
-        select id, row_number() over (order by id) as place, count(*) over () as number
-        from belfry.membership where tenant_id = $1 and active
+        insert into belfry.membership (tenant_id, id, person_id, name, skills, active, version)
+        select $1, id, id, 'Listener', '{}', true, 1 from given
     ), issued as (
         insert into belfry.local_token (tenant_id, id, membership_id, role, department_id, expires_at)
-        select $1, given.id, members.id, given.role, given.department_id, now() + interval '1 day'
-        from given join members on members.place = 1 + (given.place - 1) % members.number
+        select $1, id, id, role, department_id, now() + interval '1 day' from given
     )
     insert into belfry.door (kind, key, organization_id, subject_id)
     select 'LOCAL_TOKEN', key, $1, id from given
@@ -104,7 +105,7 @@ class Audience:
 async def tokens(
     connection: asyncpg.Connection, town: TownPlan, wishes: Sequence[tuple[Role, UUID | None]]
 ) -> list[str]:
-    """A token of its own for each wish; the town's people share them out."""
+    """A new person with a token of their own for each wish."""
     issued = [new_local_token() for _ in wishes]
     await connection.execute(
         TOKENS,

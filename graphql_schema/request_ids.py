@@ -12,6 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from services.kernel import identifiers
 
 KEY = "belfry.request_id"
+SERVER_SEND = "belfry.server_send"
+"""How the server itself takes messages: for frames of an open socket, which no layer in between has to see."""
 RESPONSE_STARTS = frozenset({"http.response.start", "websocket.http.response.start"})
 log = structlog.get_logger()
 
@@ -32,7 +34,7 @@ class RequestIds:
             await self.app(scope, receive, send)
             return
         request_id, started, statuses = str(identifiers.new()), time.monotonic(), list[int]()
-        scope[KEY] = request_id
+        scope[KEY], scope[SERVER_SEND] = request_id, send
 
         async def send_marked(message: Message) -> None:
             if message["type"] in RESPONSE_STARTS:

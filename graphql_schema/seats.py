@@ -14,7 +14,7 @@ from graphql_schema.reading.sharing import SharedOperation
 
 NOWHERE = -1
 
-Send = Callable[[str], Coroutine[Any, Any, None]]
+SendPayload = Callable[[str], Coroutine[Any, Any, None]]
 """Sends one payload. It may wait, as long as the socket is full."""
 
 
@@ -32,7 +32,7 @@ class Audience(Protocol):
 class Seat:
     """For one operation of one socket. `position` is the sequence number up to which it has been told everything."""
 
-    def __init__(self, audience: Audience | None, send: Send) -> None:
+    def __init__(self, audience: Audience | None, send: SendPayload) -> None:
         self._audience, self._send = audience, send
         self._unsent: Awaitable[None] | None = None
         self._left = asyncio.Event()
@@ -57,7 +57,7 @@ class Seat:
             self._left.set()
 
     def put(self, position: int, payload: str) -> None:
-        """Send what is told at a position. Whoever cannot take it any more leaves."""
+        """SendPayload what is told at a position. Whoever cannot take it any more leaves."""
         sending = self._send(payload)
         try:
             waits_for = sending.send(None)

@@ -54,7 +54,7 @@ from graphql_schema.negotiation import (
     status_for,
 )
 from graphql_schema.reading.execution import Execution, Executor
-from graphql_schema.request_ids import request_id_of
+from graphql_schema.request_ids import SERVER_SEND, request_id_of
 from graphql_schema.schema import ApiSchema
 from services.kernel.errors import Forbidden, RequestRefused
 from services.kernel.runtime import Runtime
@@ -113,7 +113,7 @@ class Api(GraphQL[Any, None]):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             websocket = WebSocket(scope, receive, send)
-            connection = sockets.Connection(self.guard, self.feeds, websocket, request_id_of(scope))
+            connection = sockets.Connection(self.guard, self.feeds, websocket, scope[SERVER_SEND], request_id_of(scope))
             await self.run(websocket, context=connection)
             return
         response = await self.answer(Request(scope, receive))

@@ -36,6 +36,8 @@ from services.kernel.errors import ServiceUnavailable
 from services.kernel.outbox import Fact
 from services.kernel.runtime import Runtime
 
+PARTS = 16
+"""Into how many a crowd is divided that sees different things: whoever sees something as a person is found in steps."""
 log = structlog.get_logger()
 
 
@@ -208,9 +210,8 @@ class Feed:
             except NotShared as error:
                 log.warning("event_not_shared", tenant_id=str(self.tenant_id), exc_info=error)
                 self._send_away(party.members)
-        for crowd in self._crowds.values():
-            for member in crowd.waiting_for(entry):
-                member.seat.position = entry.seq
+        for seat in self._crowd_of:
+            seat.position = max(seat.position, entry.seq)
 
     async def _parties(self, entry: Fact) -> list[Party]:
         """Everybody who is told something of an event."""
@@ -221,36 +222,29 @@ class Feed:
         return [party for parties in found for party in parties if party.sight is not Sight.SKIPPED]
 
     async def _parties_of(self, crowds: Sequence[Crowd], entry: Fact) -> list[Party]:
-        watcher = crowds[0].watcher
-        asked = [(crowd, waiting) for crowd in crowds if (waiting := crowd.waiting_for(entry))]
-        if not asked:
+        watcher, parties = crowds[0].watcher, list[Party]()
+        groups = [(crowd, waiting) for crowd in crowds if (waiting := crowd.waiting_for(entry))]
+        if not groups:
             return []
-        everybody = [crowd.together(waiting) for crowd, waiting in asked]
-        seen = await watcher.look(self.runtime, entry, [*(crowd.rights for crowd, _ in asked), *everybody])
-        parties: list[Party] = []
-        divided: list[tuple[Crowd, frozenset[str], list[Member]]] = []
-        for place, (crowd, waiting) in enumerate(asked):
-            alone, together = seen[place], seen[place + len(asked)]
-            if alone == together:
-                parties.append(Party(crowd, watcher.sight(alone), waiting))
-            else:
-                divided.append((crowd, alone, waiting))
-        people = [member for _, _, waiting in divided for member in waiting]
-        own = iter(await watcher.look(self.runtime, entry, [each.actor for each in people]) if people else ())
-        for crowd, alone, waiting in divided:
-            others: list[Member] = []
-            for member in waiting:
-                found = next(own)
-                if found == alone:
-                    others.append(member)
+        rights = [crowd.rights for crowd, _ in groups]
+        seen = await watcher.look(self.runtime, entry, [*rights, *map(_as_one, groups)])
+        alone = {crowd: found for (crowd, _), found in zip(groups, seen, strict=False)}
+        seen, as_nobody = seen[len(groups) :], defaultdict[Crowd, list[Member]](list)
+        while groups:
+            asked, groups = groups, []
+            for (crowd, members), found in zip(asked, seen, strict=True):
+                if found == alone[crowd]:
+                    as_nobody[crowd] += members
+                elif members[1:]:
+                    groups += [(crowd, part) for part in _parts(members)]
                 else:
-                    parties.append(Party(crowd, watcher.sight(found), [member]))
-            if others:
-                parties.append(Party(crowd, watcher.sight(alone), others))
-        return parties
+                    parties.append(Party(crowd, watcher.sight(found), members))
+            if groups:
+                seen = await watcher.look(self.runtime, entry, list(map(_as_one, groups)))
+        return parties + [Party(crowd, watcher.sight(alone[crowd]), members) for crowd, members in as_nobody.items()]
 
     async def _tell_party(self, party: Party, entry: Fact) -> None:
-        """Tell a party. Should its members see different things below the row, its halves are told apart."""
+        """Tell a party. Should its members see different things below the row, its parts are told apart."""
         first, *others = party.members
         event = first.stream.event(entry, party.sight)
         if event is None:
@@ -264,6 +258,15 @@ class Feed:
             for each in party.members:
                 each.seat.put(entry.seq, payload)
             return
-        middle = len(party.members) // 2
-        for half in (party.members[:middle], party.members[middle:]):
-            await self._tell_party(Party(party.crowd, party.sight, half), entry)
+        for part in _parts(party.members):
+            await self._tell_party(Party(crowd, party.sight, part), entry)
+
+
+def _as_one(group: tuple[Crowd, Sequence[Member]]) -> Actor:
+    crowd, members = group
+    return crowd.together(members) if members[1:] else members[0].actor
+
+
+def _parts(members: Sequence[Member]) -> Iterator[list[Member]]:
+    size = -(-len(members) // PARTS)
+    return (list(members[place : place + size]) for place in range(0, len(members), size))

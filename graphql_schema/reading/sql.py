@@ -106,6 +106,13 @@ def write(plan: Plan, requests: Sequence[Request], binding: TenantBinding = Tena
     return _Writer(requests, binding).statement(plan)
 
 
+def _of_actor(actor: Actor, parameter: Parameter) -> Any:
+    name = parameter.name
+    if name not in actor.parameters:
+        actor.parameters[name] = parameter.process(ACTOR_READERS[name](actor))
+    return actor.parameters[name]
+
+
 @dataclass
 class _Writer:
     requests: Sequence[Request]
@@ -123,8 +130,7 @@ class _Writer:
             constant = process(parameter.constant)
             return lambda _actor, _requests: constant
         if name not in self.slots:
-            read = ACTOR_READERS[name]
-            return lambda actor, _: process(read(actor))
+            return lambda actor, _: _of_actor(actor, parameter)
         number, path = self.slots[name]
         return lambda _, requests: process(requests[number].at(path))
 

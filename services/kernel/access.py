@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
 from uuid import UUID
 
 from services.kernel.errors import Forbidden
@@ -132,6 +133,8 @@ class Actor:
     ranges: dict[Permission, Range] = field(
         init=False, default_factory=dict[Permission, Range], repr=False, compare=False
     )
+    parameters: dict[str, Any] = field(init=False, default_factory=dict[str, Any], repr=False, compare=False)
+    """What statements make of the actor, by the parameter's name: a crowd of a thousand is written down once."""
 
     @classmethod
     def system(cls, tenant_id: UUID, cause: UUID | None = None) -> "Actor":
@@ -143,7 +146,7 @@ class Actor:
         """The id that ledgers keep: the membership, the client, or for Belfry itself the organization."""
         return self.membership_id or self.client_id or self.tenant_id
 
-    @property
+    @cached_property
     def memberships(self) -> tuple[UUID, ...]:
         """Whose holdings the actor sees as its own."""
         if self.crowd is not None:

@@ -15,7 +15,7 @@ from graphql_schema.context import Context
 from graphql_schema.live.feeds import Feeds
 from graphql_schema.rings import Rings
 from graphql_schema.schema import ApiSchema
-from graphql_schema.seats import Seat, Send
+from graphql_schema.seats import Seat, SendPayload
 from services.identity.queries import actor_of_token
 from services.kernel.audit import AuditHead
 from services.kernel.isolation import owned
@@ -108,7 +108,7 @@ class Audience:
         return found
 
 
-def into(told: list[str]) -> Send:
+def into(told: list[str]) -> SendPayload:
     """Sends at once, into a list."""
 
     async def send(payload: str) -> None:
