@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import cache
 from typing import Any, cast
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from sqlalchemy import (
     JSON,
     BindParameter,
     Boolean,
+    Column,
     ColumnElement,
     FromClause,
     Integer,
@@ -70,9 +72,14 @@ def printed(value: Value, source: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.array_to_json(source, type_=JSON)
 
 
-def seen(readable: Readable, alias: FromClause) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    """The two predicates that every reference to a table carries."""
-    return alias.c[TENANT_COLUMN] == ACTOR.tenant, over(readable.visible, readable, alias)
+@cache
+def reference(readable: Readable, number: int) -> tuple[FromClause, Sequence[ColumnElement[bool]]]:  # noqa: ARG001
+    """The `number`th reference of a statement to a type's table, and the two predicates that each of them carries.
+
+    Kept for all statements, by its number: a predicate is large, and moving it is most of the work of a reference.
+    """
+    alias = readable.source.alias()
+    return alias, (alias.c[TENANT_COLUMN] == ACTOR.tenant, over(readable.visible, readable, alias))
 
 
 def key_over(declared: ToOne, readable: Readable, row: FromClause) -> ColumnElement[Any]:
@@ -83,6 +90,8 @@ def key_over(declared: ToOne, readable: Readable, row: FromClause) -> ColumnElem
 
 def over(expression: ColumnElement[Any], readable: Readable, row: FromClause) -> ColumnElement[Any]:
     """An expression of a declaration, over a row that stands in this statement."""
+    if isinstance(expression, Column) and expression.table is readable.source:
+        return row.c[expression.key]
 
     def replace(element: Any, **_: Any) -> Any:
         is_own = isinstance(element, ColumnClause) and element.table is readable.source

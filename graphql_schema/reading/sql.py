@@ -9,6 +9,7 @@ instead of a parameter.
 JSON comes from `row_to_json` and `array_to_json` alone: what they print has no spaces, as the ordinary executor's.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -60,8 +61,8 @@ from graphql_schema.reading.expressions import (
     key_over,
     over,
     printed,
+    reference,
     row_json,
-    seen,
     settled,
     type_name,
 )
@@ -118,6 +119,7 @@ class _Writer:
     requests: Sequence[Request]
     binding: TenantBinding
     slots: dict[str, tuple[int, Path]] = field(default_factory=dict[str, tuple[int, Path]])
+    references: Counter[Readable] = field(default_factory=Counter[Readable])
 
     def statement(self, plan: Plan) -> Statement:
         roots = [self._root(root).label(key) for key, root in plan.roots]
@@ -164,10 +166,10 @@ class _Writer:
         rows, found = cast("FromClause", asked), list[ColumnElement[Any]]()
         for tag in request.shape:
             selection = node.by_tag[tag]
-            target = selection.readable.source.alias()
+            target, seen = self._refer(selection.readable)
             mine = asked.c.tag == type_name(tag), target.c.id == asked.c.row_id
             statement = select(self.object_of(selection, target).label("item")).select_from(target)
-            each = statement.where(*mine, *seen(selection.readable, target)).correlate(asked).lateral()
+            each = statement.where(*mine, *seen).correlate(asked).lateral()
             rows, found = rows.outerjoin(each, true()), [*found, each.c.item]
         item = func.coalesce(NULL, *found, type_=JSON)
         if not node.is_list:
@@ -194,6 +196,10 @@ class _Writer:
         return select(json_array(func.array_agg(aggregate_order_by(found.c.item, found.c.n)))).scalar_subquery()
 
     # Rows.
+
+    def _refer(self, readable: Readable) -> tuple[FromClause, Sequence[ColumnElement[bool]]]:
+        self.references[readable] += 1
+        return reference(readable, self.references[readable])
 
     def _of_row(self, selection: Selection, row: FromClause) -> Select[Any]:
         """The JSON of the row in FROM; the caller says which row."""
@@ -222,8 +228,8 @@ class _Writer:
         if isinstance(declared, SameRow):
             condition = over(declared.when, readable, row)
             return case((condition, self.object_of(one.of, row)))
-        target = wanted.source.alias()
-        statement = self._of_row(one.of, target).where(*seen(wanted, target)).correlate(row)
+        target, seen = self._refer(wanted)
+        statement = self._of_row(one.of, target).where(*seen).correlate(row)
         if isinstance(declared, Newest):
             by = over(declared.by, wanted, target)
             mine = over(declared.key, wanted, target) == row.c.id
@@ -236,11 +242,11 @@ class _Writer:
     def _page(self, many: Many, row: FromClause | None, mine: ColumnElement[bool]) -> ColumnElement[Any]:
         number = many.call.number
         request, bind = cast("PageRequest", self.requests[number]), self._binder(number)
-        target = many.target.source.alias()
+        target, seen = self._refer(many.target)
         mine = over(mine, many.target, target)
         matching = [
             mine,
-            *seen(many.target, target),
+            *seen,
             *conditions.matching(many.target, request, target, bind, lambda each: over(each, many.target, target)),
         ]
         outer: list[FromClause] = [] if row is None else [row]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
 """The compiled statement answers what the ordinary executor answers, byte for byte, and reads nothing too early."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import asyncpg
@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, FromClause, func
 from graphql_schema.reading import conditions, sql
 from graphql_schema.reading.conditions import Order
 from graphql_schema.reading.declarations import Readable, encode_id
-from graphql_schema.reading.expressions import printed, seen
+from graphql_schema.reading.expressions import printed, reference
 from graphql_schema.reading.plan import Value, plan
 from graphql_schema.reading.requests import requests_of
 from graphql_schema.reading.safety import reads_too_early
@@ -198,9 +198,10 @@ class OtherOrder:
         return conditions.ordering(order, alias, backward=not backward)
 
 
-def without_predicate(readable: Readable, alias: FromClause) -> tuple[ColumnElement[bool], ...]:
+def without_predicate(readable: Readable, number: int) -> tuple[FromClause, Sequence[ColumnElement[bool]]]:
     """A plant: only the organization is compared."""
-    return seen(readable, alias)[:1]
+    alias, predicates = reference(readable, number)
+    return alias, predicates[:1]
 
 
 def in_small_letters(value: Value, source: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -209,7 +210,7 @@ def in_small_letters(value: Value, source: ColumnElement[Any]) -> ColumnElement[
     return func.lower(found) if value.python_type is ConversationState else found
 
 
-PLANTS: dict[str, Any] = {"seen": without_predicate, "conditions": OtherOrder(), "printed": in_small_letters}
+PLANTS: dict[str, Any] = {"reference": without_predicate, "conditions": OtherOrder(), "printed": in_small_letters}
 
 
 @pytest.mark.parametrize("place", PLANTS)

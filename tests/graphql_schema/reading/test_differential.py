@@ -31,6 +31,8 @@ from tests.graphql_schema.reading.planting import Planted, Reader
 SEED = int(os.environ.get("BELFRY_SEED", "0")) or Random().randrange(2**32)
 SHARDS, EACH = 10, 500
 AT_ONCE = 64
+GROWING = "censored"
+"""In the name of a figure that grows with every second: compared at one moment only, by the other tests here."""
 BITS = st.integers(0, 2**32 - 1)
 EXAMPLES = settings(
     max_examples=EACH,
@@ -166,9 +168,11 @@ async def test_the_corpus_answers_the_same_with_many_requests_at_once(
     chance = Random(SEED)
     async with reading_database.reads.moment() as moment:
         began_at = moment.began_at
-    for _ in range(300):
+    while len(asked) < 300:
         author = Author(whole.core, chance, ids, roots_of(whole))
         document, planted = author.document(), chance.choice([here, there])
+        if GROWING in document:
+            continue
         actor = planted.actor(chance.choice(ROLES))
         alone = await whole.execute(document, author.variables, Reader(reading_database, actor, execution=Execution()))
         asked.append((actor, document, author.variables, told(alone)[0]))
