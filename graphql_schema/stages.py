@@ -149,7 +149,7 @@ class Stages(SchemaExtension):
                 return errors
             name = provided_operation_name(execution)
             self.kept = self.operations.keep(execution.query or "", name, document)
-        if self.kept is not None:
+        if self.kept is not None and not execution.context.execution.is_tried:
             self.prepared = self.operations.prepare(self.kept, variables, execution.context)
         if self.prepared is not None:
             return []

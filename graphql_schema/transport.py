@@ -5,6 +5,7 @@ A POST passes its gates in a fixed order: method, media types, body while it arr
 gate refuses with a code, and `negotiation.status_for` has the status. `Exchange` is what the gates found out.
 """
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -30,6 +31,7 @@ from graphql_schema.errors import (
     NotAcceptable,
     OperationUnresolved,
     SubscriptionNeedsStream,
+    TimedOut,
     UnsupportedMediaType,
     code_of,
     log_defect,
@@ -37,6 +39,7 @@ from graphql_schema.errors import (
 from graphql_schema.guard import Guard
 from graphql_schema.limits import (
     CONNECTION_INIT_TIMEOUT,
+    EXECUTION_SECONDS_MAX,
     SUBSCRIPTIONS_PER_CONNECTION_MAX,
     check_nesting,
     parse_object,
@@ -98,6 +101,8 @@ class Api(GraphQL[Any, None]):
     websocket_adapter_class = sockets.SocketAdapter  # pyright: ignore[reportAssignmentType]  as in Strawberry itself
     graphql_transport_ws_handler_class = sockets.SocketHandler
 
+    schema: ApiSchema
+
     def __init__(self, schema: ApiSchema, runtime: Runtime, feeds: Feeds) -> None:
         super().__init__(
             schema,
@@ -151,7 +156,31 @@ class Api(GraphQL[Any, None]):
             token=token,
             execution=execution,
         )
-        return await self.run(request, context=context)
+        return await self._known(request.scope[EXCHANGE], context) or await self.run(request, context=context)
+
+    async def _known(self, exchange: Exchange, context: Context) -> Response | None:
+        """Answer a query whose text is known, by its statement: past all that was done when it was seen first.
+
+        None when Strawberry must answer, which is all the same for the client.
+        """
+        data, operations = exchange.data, self.schema.operations
+        kept = operations.find(data.query or "", data.operation_name)
+        if kept is None:
+            return None
+        context.execution.is_tried = True
+        prepared = operations.prepare(kept, data.variables or {}, context)
+        if prepared is None:
+            return None
+        try:
+            async with asyncio.timeout(EXECUTION_SECONDS_MAX):
+                answer = await operations.answer(prepared, context)
+        except TimeoutError as error:
+            raise TimedOut from error
+        except RequestRefused as refusal:
+            response = refusal_response(refusal, exchange.media, context.request_id)
+            response.headers[EXECUTION] = context.execution.used
+            return response
+        return None if answer is None else self._response(f'{{"data":{answer}}}'.encode(), exchange)
 
     def _asked_executor(self, named: str | None) -> Executor | None:
         """Anybody may compare the two ways on an installation of one machine; elsewhere it would only cost."""
@@ -201,12 +230,14 @@ class Api(GraphQL[Any, None]):
         return cast("GraphQLHTTPResponse", cast("object", body))
 
     def create_response(self, response_data: Any, sub_response: Response) -> Response:
-        exchange = cast("ExchangeResponse", sub_response).exchange
+        return self._response(self.encode_json(response_data), cast("ExchangeResponse", sub_response).exchange)
+
+    def _response(self, body: bytes, exchange: Exchange) -> Response:
         headers = {**HEADERS, EXECUTION: exchange.execution.used}
         if exchange.retry_after_seconds is not None:
             headers["Retry-After"] = str(exchange.retry_after_seconds)
         return Response(
-            self.encode_json(response_data),
+            body,
             status_for(exchange.kind, exchange.media),
             headers,
             media_type=content_type(exchange.media),

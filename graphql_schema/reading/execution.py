@@ -29,6 +29,8 @@ class Execution:
 
     asked: Executor | None = None
     used: Executor = Executor.ORDINARY
+    is_tried: bool = False
+    """Whether the compiled way has been tried already, and cannot answer."""
     read_backs: RowsReadBack | None = None
 
 
