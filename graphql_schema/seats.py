@@ -57,7 +57,12 @@ class Seat:
             self._left.set()
 
     def put(self, position: int, payload: str) -> None:
-        """SendPayload what is told at a position. Whoever cannot take it any more leaves."""
+        """Send what is told at a position. Whoever cannot take it any more leaves.
+
+        Nothing, when the seat was left while this was made, or left and taken again further on.
+        """
+        if not self.is_taken or position <= self.position:
+            return
         sending = self._send(payload)
         try:
             waits_for = sending.send(None)

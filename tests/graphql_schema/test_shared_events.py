@@ -357,6 +357,31 @@ async def test_who_sits_down_while_an_event_is_told_has_it_once(
     assert first.told[-1:] == late[0].told == late[1].told
 
 
+async def test_who_left_or_sat_down_again_while_an_event_was_made_is_not_told_twice(
+    crowd: Audience, street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = await token_for(street, Role.COORDINATOR, None, 1)
+    staying, leaving, returning = [await crowd.add(token, EVENTS) for _ in range(3)]
+    conversation, plain = await street.open("ROADS"), SharedOperation.payload
+    await crowd.settled()
+    crowd.take()
+    alone = list[str]()
+
+    async def slowly(operation: SharedOperation, *arguments: Any) -> str | None:
+        found = await plain(operation, *arguments)
+        if not alone:
+            leaving.seat.leave()
+            returning.seat.leave()
+            alone.extend(await returning.alone(returning.seat))
+        return found
+
+    monkeypatch.setattr(SharedOperation, "payload", slowly)
+    await street.say(conversation)
+    await crowd.settled()
+    assert (len(alone), returning.seat.is_taken) == (1, True)
+    assert [len(each.told) for each in (staying, leaving, returning)] == [1, 0, 0]
+
+
 async def test_a_feed_ends_with_its_last_listener_and_another_begins(crowd: Audience, street: Street) -> None:
     token = await token_for(street, Role.COORDINATOR, None, 1)
     one = await crowd.add(token, EVENTS)
