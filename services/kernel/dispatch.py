@@ -39,27 +39,30 @@ UNHEARD = text(
     """
 )
 
+# What is due stands in a part of its own: a subquery may be run again for every row, and its LIMIT with it.
 CLAIM_FACTS = text(
     """
-    update belfry.outbox set lease_until = now() + make_interval(secs => :seconds)
-    where tenant_id = :tenant and id in (
+    with due as materialized (
         select id from belfry.outbox
         where tenant_id = :tenant and state = 'WAITING' and due_at <= now()
           and (lease_until is null or lease_until <= now())
         order by seq limit :rows for update skip locked)
-    returning id
+    update belfry.outbox set lease_until = now() + make_interval(secs => :seconds)
+    from due where outbox.tenant_id = :tenant and outbox.id = due.id
+    returning outbox.id
     """
 )
 
 CLAIM_JOBS = text(
     """
-    update belfry.job set rung_until = now() + make_interval(secs => :seconds)
-    where tenant_id = :tenant and id in (
+    with due as materialized (
         select id from belfry.job
         where tenant_id = :tenant and state = 'WAITING' and due_at <= now()
           and (lease_until is null or lease_until <= now()) and (rung_until is null or rung_until <= now())
         order by due_at limit :rows for update skip locked)
-    returning id, kind
+    update belfry.job set rung_until = now() + make_interval(secs => :seconds)
+    from due where job.tenant_id = :tenant and job.id = due.id
+    returning job.id, job.kind
     """
 )
 

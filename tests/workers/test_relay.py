@@ -2,6 +2,7 @@
 """The relay: shares its work without doing it twice, serves every organization, and can read two tables only."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from uuid import UUID
@@ -10,8 +11,9 @@ import asyncpg
 import pytest
 import redis.asyncio as redis
 import structlog
+from sqlalchemy import TextClause
 
-from services.kernel import identifiers, jobs
+from services.kernel import dispatch, identifiers, jobs
 from services.kernel.access import Actor
 from services.kernel.dispatch import ROWS_PER_TURN, Dispatcher
 from tests.support.database import connection_as
@@ -119,6 +121,14 @@ async def test_a_loud_organization_does_not_hold_up_a_quiet_one(stage: Stage, di
     assert not turn[quiet].is_full
     # The sweep goes on in turns until nobody is full: the quiet one was served in the first.
     assert await rung_by_a_sweep(stage, dispatcher) == ROWS_PER_TURN * 3
+
+
+@pytest.mark.parametrize("claim", [dispatch.CLAIM_FACTS, dispatch.CLAIM_JOBS])
+def test_how_much_a_turn_takes_does_not_depend_on_the_plan(claim: TextClause) -> None:
+    """As `id in (select … limit …)` a turn took everything, when statistics made the planner run it for each row."""
+    due, _, act = claim.text.partition("update belfry.")
+    assert re.match(r"\s*with due as materialized \(.* limit :rows for update skip locked\)\s*$", due, re.DOTALL)
+    assert "select" not in act
 
 
 async def rung_by_a_sweep(stage: Stage, dispatcher: Dispatcher) -> int:
