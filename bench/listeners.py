@@ -22,11 +22,11 @@ BEGINNING_SECONDS = 0.4
 
 
 class Listener(asyncio.Protocol):
-    """One socket with one subscription. `told` counts its events, `bytes` everything it received."""
+    """One socket with one subscription. `told` counts its events."""
 
     def __init__(self, token: str, asked: Mapping[str, Any]) -> None:
         self.token, self.asked = token, asked
-        self.told = self.bytes = 0
+        self.told = 0
         self.acknowledged = asyncio.get_running_loop().create_future()
         self._rest = b""
         self._transport: asyncio.Transport | None = None
@@ -43,7 +43,6 @@ class Listener(asyncio.Protocol):
         )
 
     def data_received(self, data: bytes) -> None:
-        self.bytes += len(data)
         seen = self._rest + data
         self.told += seen.count(TOLD)
         if any(each in seen for each in ERRORS):

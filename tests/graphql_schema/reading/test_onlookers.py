@@ -18,6 +18,7 @@ from services.conversations.models import Conversation
 from services.conversations.queries import CONVERSATION_IS_VISIBLE
 from services.kernel.database import Database
 from services.kernel.isolation import ACTOR
+from services.kernel.outbox import WHAT_FOLLOWS
 from services.kernel.settings import TenantBinding
 
 OURS = [each for each in REGISTRY.values() if each.python_type.__module__.startswith("graphql_schema.")]
@@ -59,3 +60,7 @@ async def test_the_organization_is_bound_before_anything_is_read(database: Datab
     onlookers = Onlookers(watching.questions(asked, looks_back=looks_back))
     text = onlookers.write(TenantBinding.STATEMENT).text
     assert reads_too_early(await database.reads.explain(text)) == []
+
+
+async def test_what_follows_is_read_after_the_organization_is_bound(database: Database) -> None:
+    assert reads_too_early(await database.reads.explain(WHAT_FOLLOWS)) == []
