@@ -54,9 +54,7 @@ log = structlog.get_logger()
 
 def create_app(settings: Settings, *, schema: ApiSchema | None = None) -> Starlette:
     """The application. Fails at once when a declaration of the schema is wrong; opens its pools when it starts."""
-    served = schema or api_schema(
-        introspection=settings.introspection, binding=settings.tenant_binding, sampled_share=settings.sampled_reads
-    )
+    served = schema or api_schema(introspection=settings.introspection, sampled_share=settings.sampled_reads)
     sdl = served.as_str()
 
     @contextlib.asynccontextmanager

@@ -38,7 +38,6 @@ from graphql_schema.social_accounts.queries import SocialAccountQueries
 from graphql_schema.stages import ClosedStages, Stages
 from graphql_schema.tenancy.queries import TenancyQueries
 from graphql_schema.workload.queries import WorkloadQueries
-from services.kernel.settings import TenantBinding
 
 SDL_FILE = Path(__file__).with_name("schema.graphql")
 UNKNOWN_REQUEST = "00000000-0000-0000-0000-000000000000"
@@ -106,7 +105,6 @@ def build_schema(
     *,
     types: Iterable[type] = (),
     introspection: bool = True,
-    binding: TenantBinding = TenantBinding.STATEMENT,
     sampled_share: float = 0,
 ) -> ApiSchema:
     """A schema with Belfry's stages and conventions. Fails when a declaration is wrong."""
@@ -126,7 +124,7 @@ def build_schema(
         ),
     )
     check_schema(schema)
-    schema.operations = Operations(schema.core, binding, sampled_share)
+    schema.operations = Operations(schema.core, sampled_share)
     return schema
 
 

@@ -63,7 +63,7 @@ class Watcher:
         if key not in _statements:
             _statements[key] = Onlookers(questions(self.filter, looks_back=key[1]))
         values = {**filter_values(self.filter), KEYS.key: [entry.subject_id], "seq": entry.seq}
-        return await _statements[key].ask(runtime.database.reads, runtime.settings.tenant_binding, actors, values)
+        return await _statements[key].ask(runtime.database.reads, actors, values)
 
     @staticmethod
     def sight(found: frozenset[str]) -> Sight:

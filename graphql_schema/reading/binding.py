@@ -73,14 +73,13 @@ def _unchanged(value: Any) -> Any:
     return value
 
 
-async def safe_form(
-    write: Callable[[TenantBinding], S], wished: TenantBinding, reads: Answers
-) -> tuple[S, TenantBinding]:
+async def safe_form(write: Callable[[TenantBinding], S], reads: Answers) -> tuple[S, TenantBinding]:
     """Write a statement, and ask the database once whether it binds its organization before it reads."""
-    statement = write(wished)
-    if wished is TenantBinding.STATEMENT and reads_too_early(await reads.explain(statement.text)):
-        return write(TenantBinding.TRANSACTION), TenantBinding.TRANSACTION
-    return statement, wished
+    if reads.binding is TenantBinding.STATEMENT:
+        statement = write(TenantBinding.STATEMENT)
+        if not reads_too_early(await reads.explain(statement.text)):
+            return statement, TenantBinding.STATEMENT
+    return write(TenantBinding.TRANSACTION), TenantBinding.TRANSACTION
 
 
 async def run(text: str, binding: TenantBinding, tenant_id: UUID, values: Sequence[Any], reads: Answers) -> Any:

@@ -61,13 +61,11 @@ class Onlookers:
         self._rights = dict(sorted(found.items()))
         self._forms: dict[TenantBinding, tuple[Compiled, TenantBinding]] = {}
 
-    async def ask(
-        self, reads: Answers, wished: TenantBinding, actors: Sequence[Actor], values: Mapping[str, Any]
-    ) -> list[frozenset[str]]:
+    async def ask(self, reads: Answers, actors: Sequence[Actor], values: Mapping[str, Any]) -> list[frozenset[str]]:
         """For each actor the questions that are answered by yes. `values` are those of the questions' parameters."""
-        if wished not in self._forms:
-            self._forms[wished] = await safe_form(self.write, wished, reads)
-        statement, binding = self._forms[wished]
+        if reads.binding not in self._forms:
+            self._forms[reads.binding] = await safe_form(self.write, reads)
+        statement, binding = self._forms[reads.binding]
         tenant_id = actors[0].tenant_id
         known = {**values, ACTORS: self._as_rows(actors), ACTOR.tenant.key: tenant_id}
         given = [each.process(each.constant if each.is_constant else known[each.name]) for each in statement.parameters]

@@ -136,10 +136,8 @@ class CompiledContext(ReadingContext, Protocol):
 class Operations:
     """The operations of one schema. Made with it, used by all requests of the process."""
 
-    def __init__(
-        self, schema: GraphQLSchema, binding: TenantBinding = TenantBinding.STATEMENT, sampled_share: float = 0
-    ) -> None:
-        self.schema, self.binding, self.sampled_share = schema, binding, sampled_share
+    def __init__(self, schema: GraphQLSchema, sampled_share: float = 0) -> None:
+        self.schema, self.sampled_share = schema, sampled_share
         self._texts: LRUCache[TextKey, Kept] = LRUCache(DOCUMENT_CHARACTERS_MAX, getsizeof=_length)
         self._plans: LRUCache[Any, Planned] = LRUCache(DOCUMENT_CHARACTERS_MAX, getsizeof=_weight)
         self._trims: LRUCache[Any, Divided | None] = LRUCache(DOCUMENT_CHARACTERS_MAX, getsizeof=lambda _: PLAN_WEIGHT)
@@ -270,7 +268,7 @@ class Operations:
             log.error("sample_differs", request_id=context.request_id, operation=prepared.kept.key[0].hex())
 
     async def _written(self, prepared: Prepared, reads: Answers) -> Written:
-        written = Written(*await safe_form(partial(write, prepared.plan, prepared.requests), self.binding, reads))
+        written = Written(*await safe_form(partial(write, prepared.plan, prepared.requests), reads))
         STATEMENTS.labels(written.binding.value).inc()
         self._statements[prepared.key] = written
         return written

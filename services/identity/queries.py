@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: EUPL-1.2
 """From a credential to an actor. Before that, only the platform's own directories can be read."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlmodel import col, select
@@ -13,7 +14,9 @@ from services.kernel.access import Actor, Grant, Role
 from services.kernel.database import Database, Directory
 from services.kernel.encryption import digest
 from services.kernel.errors import OrganizationSuspended, Unauthenticated
+from services.kernel.reads import Reads
 from services.kernel.serialization import to_json
+from services.kernel.settings import TenantBinding
 from services.tenancy.rules import OrganizationState, with_descendants
 
 
@@ -43,6 +46,7 @@ async def person_by_email(directory: Directory, email: str) -> Person | None:
     return await directory.one_or_none(select(Person).where(col(Person.email) == email))
 
 
+WHERE_IT_LEADS = "select organization_id from belfry.door where kind = 'LOCAL_TOKEN' and key = $1"
 WHO_ASKS = """
     with door as materialized (
         select organization_id, subject_id from belfry.door where kind = 'LOCAL_TOKEN' and key = $1
@@ -145,7 +149,8 @@ async def no_longer_holding(database: Database, holdings: Holdings) -> list[int]
     if not holdings.number:
         return []
     values = [str(holdings.tenant_id), holdings.rights, *holdings.columns]
-    return [place - 1 for place in await database.reads.value(WHO_NO_LONGER_HOLDS, values)]
+    row = await database.reads.row(holdings.tenant_id, WHO_NO_LONGER_HOLDS, values)
+    return [place - 1 for place in row["places"]] if row else []
 
 
 def _in_order(departments: frozenset[UUID] | None) -> list[UUID] | None:
@@ -156,7 +161,7 @@ async def actor_of_token(database: Database, token: str) -> Actor:
     """Who a bearer token stands for. Raises Unauthenticated, or OrganizationSuspended for a closed organization."""
     if not rules.LOCAL_TOKEN.fullmatch(token):
         raise Unauthenticated
-    found = await database.reads.row(WHO_ASKS, [digest(token)])
+    found = await _who_asks(database.reads, digest(token))
     if found is None or not found["is_valid"]:
         raise Unauthenticated
     if found["state"] == OrganizationState.SUSPENDED:
@@ -171,6 +176,13 @@ async def actor_of_token(database: Database, token: str) -> Actor:
         person_id=_plain(found["person_id"]),
         grants=(Grant(Role(found["role"]), departments),),
     )
+
+
+async def _who_asks(reads: Reads, key: bytes) -> Mapping[str, Any] | None:
+    if reads.binding is TenantBinding.STATEMENT:
+        return await reads.row_unbound(WHO_ASKS, [key])
+    tenant_id = await reads.value(WHERE_IT_LEADS, [key])
+    return tenant_id and await reads.row(tenant_id, WHO_ASKS, [key])
 
 
 def _plain(value: UUID) -> UUID:

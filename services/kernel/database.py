@@ -27,6 +27,7 @@ from services.kernel.events import Event
 from services.kernel.isolation import PlatformLocal, TenantOwned, Versioned, actor_values
 from services.kernel.reads import CHECKOUT_SECONDS_MAX, Moment, Reads
 from services.kernel.serialization import from_json, to_json
+from services.kernel.settings import TenantBinding
 
 POOL_SIZE = 10
 # Each organization's SET LOCAL is one more text: at the default of 100 they evict each other.
@@ -187,9 +188,16 @@ class Directory:
 class Database:
     """The pool of connections of one database role, and the only maker of sessions."""
 
-    def __init__(self, url: str, *, bell: Bell | None = None, pool_size: int = POOL_SIZE) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        bell: Bell | None = None,
+        pool_size: int = POOL_SIZE,
+        binding: TenantBinding = TenantBinding.STATEMENT,
+    ) -> None:
         self.engine = make_engine(url, pool_size)
-        self.reads = Reads(url, pool_size)
+        self.reads = Reads(url, pool_size, binding)
         self._reading = self.engine.execution_options(postgresql_readonly=True)
         self._shared = self._reading.execution_options(isolation_level="REPEATABLE READ")
         self._bell = bell

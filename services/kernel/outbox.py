@@ -233,7 +233,7 @@ async def following(
     reads: "Reads", tenant_id: UUID, position: int | None, kinds: frozenset[str], *, limit: int, counted_max: int
 ) -> Following:
     """What a subscriber has not seen that has been told everything up to a position; None stands for the head."""
-    row = await reads.row(WHAT_FOLLOWS, [str(tenant_id), position, sorted(kinds), limit, counted_max])
+    row = await reads.row(tenant_id, WHAT_FOLLOWS, [str(tenant_id), position, sorted(kinds), limit, counted_max])
     if row is None:
         raise NotFound("This organization does not exist.")
     columns = zip(row["seqs"] or (), row["kinds"] or (), row["subjects"] or (), row["times"] or (), strict=True)

@@ -6,7 +6,8 @@ statement is planned once for all values (planning takes longer than running it)
 is. Nothing else may be set in these sessions, so that nothing has to be reset between two requests.
 
 Each statement names its organization itself, for itself: `set_config('app.tenant_id', $n, true)` in its first part. On
-an engine where that does not reach the rest of the statement, `value_in_transaction` runs it behind SET LOCAL.
+an engine where that does not reach the rest of the statement (`TenantBinding.TRANSACTION`), and for a statement that
+cannot be shown to bind before it reads, SET LOCAL does it in a transaction around the statement.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from services.kernel.busy import busy_is_unavailable
 from services.kernel.errors import ServiceUnavailable
 from services.kernel.serialization import from_json
+from services.kernel.settings import TenantBinding
 
 PREPARED_MAX = 100
 """Statements that one connection keeps prepared. The server holds a plan for each, of up to a megabyte."""
@@ -38,6 +40,11 @@ Connection = Any
 
 class Answers(Protocol):
     """Where a statement is run: the pool, or one moment."""
+
+    @property
+    def binding(self) -> TenantBinding:
+        """What this engine can do."""
+        ...
 
     async def value(self, text: str, values: Sequence[Any]) -> Any:
         """The one value of a statement that binds its organization itself. Raises ServiceUnavailable."""
@@ -57,6 +64,7 @@ class Moment:
     name: str
     began_at: datetime
     connection: Connection
+    binding: TenantBinding
 
     async def value(self, text: str, values: Sequence[Any]) -> Any:
         async with self._nothing_bound():
@@ -86,7 +94,8 @@ class Moment:
 class Reads:
     """The pool of connections for statements that only read."""
 
-    def __init__(self, url: str, size: int) -> None:
+    def __init__(self, url: str, size: int, binding: TenantBinding) -> None:
+        self.binding = binding
         parts = dialect().create_connect_args(make_url(url))[1]
         self._pool = asyncpg.create_pool(
             **parts,
@@ -108,16 +117,22 @@ class Reads:
         async with self._connection() as connection:
             return await connection.fetchval(text, *values)
 
-    async def row(self, text: str, values: Sequence[Any]) -> Mapping[str, Any] | None:
-        """Its one row; None when there is none."""
-        async with self._connection() as connection:
-            return await connection.fetchrow(text, *values)
-
     async def value_in_transaction(self, tenant_id: UUID, text: str, values: Sequence[Any]) -> Any:
         """The same for a statement that finds its organization bound. Costs four round trips."""
-        async with self._connection() as connection, connection.transaction(readonly=True):
-            await connection.execute(_bind(tenant_id))
+        async with self._bound(tenant_id) as connection:
             return await connection.fetchval(text, *values)
+
+    async def row(self, tenant_id: UUID, text: str, values: Sequence[Any]) -> Mapping[str, Any] | None:
+        """The one row of a statement that binds its organization itself, in the form that this engine needs."""
+        if self.binding is TenantBinding.STATEMENT:
+            return await self.row_unbound(text, values)
+        async with self._bound(tenant_id) as connection:
+            return await connection.fetchrow(text, *values)
+
+    async def row_unbound(self, text: str, values: Sequence[Any]) -> Mapping[str, Any] | None:
+        """The one row of a statement that has to find its organization first."""
+        async with self._connection() as connection:
+            return await connection.fetchrow(text, *values)
 
     async def explain(self, text: str) -> Mapping[str, Any]:
         """The plan that a statement will run with, whatever its values are."""
@@ -132,12 +147,18 @@ class Reads:
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             name, began_at = await connection.fetchrow("SELECT pg_export_snapshot(), now()")
-            yield Moment(name, began_at, connection)
+            yield Moment(name, began_at, connection, self.binding)
 
     async def close(self) -> None:
         """Close what is open. Connections in use are given a moment."""
         if self._is_open:
             await self._pool.close()
+
+    @asynccontextmanager
+    async def _bound(self, tenant_id: UUID) -> AsyncIterator[Connection]:
+        async with self._connection() as connection, connection.transaction(readonly=True):
+            await connection.execute(_bind(tenant_id))
+            yield connection
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:

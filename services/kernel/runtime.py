@@ -31,7 +31,7 @@ class Runtime:
 async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
     """Open the pools and clients of one process."""
     valkey = bell.connect(settings.valkey_url)
-    database = Database(settings.database_url, bell=bell.ValkeyBell(valkey))
+    database = Database(settings.database_url, bell=bell.ValkeyBell(valkey), binding=settings.tenant_binding)
     outbound = OutboundClient(allowed=settings.outbound_allow)
     try:
         yield Runtime(settings, database, Vault(settings.master_key), valkey, outbound, utc_now)

@@ -33,8 +33,16 @@ def schema() -> ApiSchema:
 
 @pytest.fixture(scope="session")
 def schema_behind_set() -> ApiSchema:
-    """The same for engines where a statement cannot bind its own organization."""
-    return build_schema(Query, binding=TenantBinding.TRANSACTION)
+    """The same, for the database that cannot bind in a statement: a schema keeps its statements in one form."""
+    return build_schema(Query)
+
+
+@pytest.fixture(scope="session")
+async def database_behind_set(database_urls: Mapping[str, str]) -> AsyncIterator[Database]:
+    """The shared database, taken for one where a statement cannot bind its own organization."""
+    opened = Database(database_urls["belfry_app"], binding=TenantBinding.TRANSACTION)
+    yield opened
+    await opened.close()
 
 
 @pytest.fixture(scope="session")
@@ -82,10 +90,12 @@ WAYS = ("ordinary", "one statement", "in a transaction")
 
 
 @pytest.fixture(params=WAYS)
-def way(request: pytest.FixtureRequest, schema: ApiSchema, schema_behind_set: ApiSchema, reading_database: Database):
+def way(request: pytest.FixtureRequest, schema: ApiSchema, reading_database: Database):
     """Every way in which a query is answered: tests that ask run in each."""
     executor = Executor.ORDINARY if request.param == "ordinary" else Executor.COMPILED
-    return Way(schema_behind_set if request.param == "in a transaction" else schema, reading_database, executor)
+    if request.param != "in a transaction":
+        return Way(schema, reading_database, executor)
+    return Way(request.getfixturevalue("schema_behind_set"), request.getfixturevalue("database_behind_set"), executor)
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from graphql_schema.reading.rows import KEYS
 from graphql_schema.social_accounts.types import SocialAccount
 from graphql_schema.tenancy.types import Department, Organization, Person
 from services.kernel.access import Role
-from services.kernel.settings import TenantBinding
 from tests.graphql_schema.reading import oracle
 from tests.graphql_schema.reading.planting import START
 
@@ -168,7 +167,7 @@ async def test_live_events_and_acts_ask_the_same_predicate_and_filter(reader, he
     found: dict[str, set[UUID]] = {"all": set(), "few": set()}
     for row in rows:
         values = {**filter_values(asked), KEYS.key: [row]}
-        for name in (await onlookers.ask(reader(operator).reads, TenantBinding.STATEMENT, [operator], values))[0]:
+        for name in (await onlookers.ask(reader(operator).reads, [operator], values))[0]:
             found[name].add(row)
     assert found["all"] == {row.id for row in seen}
     assert found["few"] == {row.id for row in seen if row.opened_at > START} != found["all"]

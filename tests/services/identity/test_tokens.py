@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Local tokens: who a token stands for, when it stands for nobody, and that only its hash is kept."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -14,10 +15,27 @@ from services.kernel.access import Actor, ActorKind, Role
 from services.kernel.database import Database
 from services.kernel.encryption import digest
 from services.kernel.errors import BelfryError, OrganizationSuspended, Unauthenticated
+from services.kernel.settings import TenantBinding
 from tests.services.conversations.scenes import fingerprint, grown, sql
+from tests.support.engines import no_statement_binds
 from tests.support.organizations import TestOrganization, found_organization
+from tests.support.statements import unwatched
 
 Urls = Mapping[str, str]
+
+
+@pytest.fixture(params=TenantBinding)
+async def database(
+    request: pytest.FixtureRequest, database_urls: Urls, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Database]:
+    """An engine on which a statement can bind its organization, and one on which it cannot."""
+    opened = Database(database_urls["belfry_app"], binding=request.param)
+    with contextlib.ExitStack() as stack:
+        if request.param is TenantBinding.TRANSACTION:
+            stack.enter_context(unwatched())
+            no_statement_binds(monkeypatch)
+        yield opened
+    await opened.close()
 
 
 async def issue(database: Database, organization: TestOrganization, **changes: Any) -> str:
@@ -163,6 +181,18 @@ async def test_an_actor_s_rights_are_those_of_the_token_and_add_up_over_no_other
 async def test_nothing_is_read_before_the_organization_is_bound(database: Database) -> None:
     for text in (queries.WHO_ASKS, queries.WHO_NO_LONGER_HOLDS):
         assert reads_too_early(await database.reads.explain(text)) == []
+
+
+async def test_where_no_statement_binds_nobody_comes_in_unless_a_transaction_does(
+    database_urls: Urls, organization: TestOrganization, monkeypatch: pytest.MonkeyPatch, unwatched_statements: None
+) -> None:
+    opened = [Database(database_urls["belfry_app"], binding=each) for each in TenantBinding]
+    token = await issue(opened[0], organization)
+    no_statement_binds(monkeypatch)
+    assert await code_of(opened[0], token) == "UNAUTHENTICATED"
+    assert await queries.actor_of_token(opened[1], token) == organization.actor(Role.OPERATOR)
+    for each in opened:
+        await each.close()
 
 
 # Many at once.
