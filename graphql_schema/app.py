@@ -30,7 +30,7 @@ from graphql_schema.negotiation import Media, not_found_response, refusal_respon
 from graphql_schema.request_ids import RequestIds, request_id_of
 from graphql_schema.rings import Rings
 from graphql_schema.schema import ApiSchema, api_schema
-from graphql_schema.transport import Api
+from graphql_schema.transport import Api, wording_of
 from services.conversations import routes as contact_form
 from services.kernel.runtime import Runtime, open_runtime
 from services.kernel.settings import NotConfigured, Settings, read_settings
@@ -148,16 +148,17 @@ def _routes(runtime: Runtime, feeds: Feeds, schema: ApiSchema, sdl: str) -> list
 
 
 async def _not_served(request: Request, error: Exception) -> Response:
-    request_id = request_id_of(request.scope)
     if isinstance(error, HTTPException) and error.status_code == 405:
-        response = refusal_response(MethodNotAllowed("This method is not served here."), Media.JSON, request_id)
+        response = refusal_response(
+            MethodNotAllowed("This method is not served here."), Media.JSON, wording_of(request)
+        )
         response.headers["Allow"] = (error.headers or {}).get("Allow", "GET")
         return response
-    return not_found_response(request_id)
+    return not_found_response(request_id_of(request.scope))
 
 
 async def _broken(request: Request, _error: Exception) -> Response:
-    return refusal_response(Defect(), Media.JSON, request_id_of(request.scope))
+    return refusal_response(Defect(), Media.JSON, wording_of(request))
 
 
 class _Forward(logging.Handler):

@@ -2,26 +2,25 @@
 """What an operation knows: who asks, under which request, in which language, and how to reach the database."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from graphql_schema.errors import Wording
 from graphql_schema.reading.execution import Execution, Executor
 from graphql_schema.rings import Rings
 from graphql_schema.seats import Seat
-from services.identity.queries import actor_of_token
+from services.identity.queries import Asker, actor_of_token, asker_of_token
 from services.kernel.access import Actor
 from services.kernel.database import Snapshot, UnitOfWork
 from services.kernel.errors import OrganizationSuspended, Unauthenticated
+from services.kernel.languages import Language, choose
 from services.kernel.reads import Answers, Moment
 from services.kernel.runtime import Runtime
 
 BEARER = re.compile(r"^bearer +([A-Za-z0-9._~+/=-]{1,4096})$", re.IGNORECASE)
-LOCALES = ("en", "nl", "fr", "de")
-"""The languages of messages, the fallback first."""
-LANGUAGES_READ_MAX = 10
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Context:
     runtime: Runtime
     actor: Actor
     request_id: str
-    locale: str = LOCALES[0]
+    language: Language = Language.EN
     token: str = field(default="", repr=False)
     rings: Rings | None = field(default=None, repr=False)
     """Wakes the live streams of this process."""
@@ -46,6 +45,11 @@ class Context:
     """Which executor answers, and which one was asked for."""
     moment: Moment | None = field(default=None, repr=False)
     """Set where several transactions must see the same."""
+
+    @property
+    def wording(self) -> Wording:
+        """How errors are told to whoever asks."""
+        return Wording(self.request_id, self.language)
 
     @property
     def reads(self) -> Answers:
@@ -86,13 +90,13 @@ class Context:
         return await holds(self.runtime, self.token, self.actor)
 
 
-async def authenticate(runtime: Runtime, authorization: object) -> tuple[str, Actor]:
-    """The token and the actor of an Authorization header. Raises Unauthenticated or OrganizationSuspended."""
+async def authenticate(runtime: Runtime, authorization: object) -> tuple[str, Asker]:
+    """The token of an Authorization header, and who asks. Raises Unauthenticated or OrganizationSuspended."""
     match = BEARER.match(authorization) if isinstance(authorization, str) else None
     if match is None:
         raise Unauthenticated
     token = match[1]
-    return token, await actor_of_token(runtime.database, token)
+    return token, await asker_of_token(runtime.database, token)
 
 
 async def holds(runtime: Runtime, token: str, actor: Actor) -> bool:
@@ -103,15 +107,6 @@ async def holds(runtime: Runtime, token: str, actor: Actor) -> bool:
         return False
 
 
-def preferred_locale(accept_language: object) -> str:
-    """The first language that a client prefers and Belfry speaks, `q` values honored; English otherwise."""
-    if not isinstance(accept_language, str):
-        return LOCALES[0]
-    wishes: list[tuple[float, int, str]] = []
-    for place, wish in enumerate(accept_language.split(",", LANGUAGES_READ_MAX)[:LANGUAGES_READ_MAX]):
-        tag, _, parameters = wish.strip().lower().partition(";")
-        quality = re.fullmatch(r"\s*q\s*=\s*([01](?:\.\d{0,3})?)\s*", parameters)
-        language = tag.strip().split("-")[0]
-        if language in LOCALES and (not parameters or quality):
-            wishes.append((-float(quality[1]) if quality else -1.0, place, language))
-    return min(wishes)[2] if wishes and min(wishes)[0] < 0 else LOCALES[0]
+def language_of(accept_language: str | None, otherwise: Sequence[str] = ()) -> Language:
+    """What a header Accept-Language asks for, else the first of `otherwise` that Belfry speaks, else English."""
+    return choose(accept=accept_language, otherwise=otherwise)

@@ -7,6 +7,7 @@ request's id. Errors leave the server by `presented` only, over every transport.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -17,11 +18,11 @@ from strawberry.exceptions import MissingQueryError
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 
 from services.kernel.errors import BadUserInput, DomainError, RequestRefused
+from services.kernel.languages import Language, said
 
 PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
 VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
 INTERNAL = "INTERNAL_SERVER_ERROR"
-INTERNAL_MESSAGE = "Internal server error."
 CAUSES_MAX = 10
 
 # fmt: off
@@ -94,7 +95,21 @@ class Defect(RequestRefused):
     """Something of ours is broken. The log knows what, under the request's id."""
 
     code = INTERNAL
-    message = INTERNAL_MESSAGE
+    message = "Internal server error."
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How errors are told to one request: under its id, in its language."""
+
+    request_id: str
+    language: Language = Language.EN
+
+
+class PresentedError(GraphQLError):
+    """An error as it may leave the server. What graphql-core says is for developers, and English in every language."""
+
+    language = Language.EN
 
 
 def refused(refusal: RequestRefused) -> GraphQLError:
@@ -108,9 +123,9 @@ def coded(error: GraphQLError, code: str) -> GraphQLError:
     return error
 
 
-def presented(errors: Iterable[GraphQLError], request_id: str) -> list[GraphQLError]:
+def presented(errors: Iterable[GraphQLError], wording: Wording) -> list[PresentedError]:
     """Errors as they may leave the server. Defects are logged here, once, under the request's id."""
-    return [_presented(error, request_id) for error in errors]
+    return [_presented(error, wording) for error in errors]
 
 
 def code_of(error: GraphQLError) -> str:
@@ -118,9 +133,9 @@ def code_of(error: GraphQLError) -> str:
     return str((error.extensions or {}).get("code", INTERNAL))
 
 
-def error_body(refusal: RequestRefused, request_id: str) -> bytes:
+def error_body(refusal: RequestRefused, wording: Wording) -> bytes:
     """The JSON of a request that was refused before it became an operation."""
-    return orjson.dumps({"errors": [presented([refused(refusal)], request_id)[0].formatted]})
+    return orjson.dumps({"errors": [presented([refused(refusal)], wording)[0].formatted]})
 
 
 def not_found_body(request_id: str) -> bytes:
@@ -140,15 +155,18 @@ def log_defect(error: BaseException, request_id: str, path: list[str | int] | No
     log.error("defect", request_id=request_id, path=path, kind=type(error).__name__, exc_info=error)
 
 
-def _presented(error: GraphQLError, request_id: str) -> GraphQLError:
+def _presented(error: GraphQLError, wording: Wording) -> PresentedError:
     origin = _origin(error)
-    if isinstance(origin, RequestRefused):
-        return _copy(error, origin.text, _extensions(origin.code, request_id, origin.retry_after_seconds))
-    code = _own_code(error, origin)
-    if code is None:
-        log_defect(origin or error, request_id, error.path)
-        return _copy(error, INTERNAL_MESSAGE, _extensions(INTERNAL, request_id))
-    return _copy(error, error.message, _extensions(code, request_id))
+    code = None if isinstance(origin, RequestRefused) else _own_code(error, origin)
+    if code is not None:
+        return _copy(error, error.message, _extensions(code, wording.request_id))
+    if not isinstance(origin, RequestRefused):
+        log_defect(origin or error, wording.request_id, error.path)
+        origin = Defect()
+    extensions = _extensions(origin.code, wording.request_id, origin.retry_after_seconds)
+    found = _copy(error, said(origin, wording.language), extensions)
+    found.language = wording.language
+    return found
 
 
 def _origin(error: GraphQLError) -> BaseException | None:
@@ -186,8 +204,8 @@ def _extensions(code: str, request_id: str, retry_after_seconds: int | None = No
     return extensions
 
 
-def _copy(error: GraphQLError, message: str, extensions: dict[str, Any]) -> GraphQLError:
-    return GraphQLError(
+def _copy(error: GraphQLError, message: str, extensions: dict[str, Any]) -> PresentedError:
+    return PresentedError(
         message,
         nodes=error.nodes,
         source=error.source,

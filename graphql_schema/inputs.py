@@ -21,7 +21,7 @@ from strawberry.types.base import get_object_definition
 from strawberry.types.field import StrawberryField
 from strawberry.utils.str_converters import to_camel_case
 
-from graphql_schema.reading.bounds import INPUT_LIST_MAX, TEXT_LENGTH_MAX, check_text
+from graphql_schema.reading.bounds import INPUT_LIST_MAX, TEXT_LENGTH_MAX, flaw_of
 from graphql_schema.reading.conditions import NOBODY
 from graphql_schema.reading.declarations import decode_id
 from services.kernel.errors import DomainError, Invalid, LimitReached, TooLong
@@ -116,7 +116,7 @@ def _decoded_field(value: Any, kind: Given | IdOf, path: Path, refusals: list[Do
     if isinstance(value, list):
         items = cast("Sequence[Any]", value)
         if len(items) > INPUT_LIST_MAX:
-            refusals.append(LimitReached(f"At most {INPUT_LIST_MAX} items.", field=path))
+            refusals.append(LimitReached("At most {count} items.", field=path, count=INPUT_LIST_MAX))
             return []
         return [_decoded_field(each, kind, path, refusals) for each in items]
     if isinstance(kind, IdOf):
@@ -130,12 +130,10 @@ def _decoded_field(value: Any, kind: Given | IdOf, path: Path, refusals: list[Do
 
 def _check(text: str, kind: Given, path: Path, refusals: list[DomainError]) -> None:
     if len(text) > kind.length_max:
-        refusals.append(TooLong(f"At most {kind.length_max} characters.", field=path))
+        refusals.append(TooLong("At most {count} characters.", field=path, count=kind.length_max))
         return
-    try:
-        check_text(text)
-    except ValueError as error:
-        refusals.append(Invalid(str(error), field=path))
+    if (flaw := flaw_of(text)) is not None:
+        refusals.append(Invalid(flaw, field=path))
 
 
 def _kinds(input_type: type) -> Iterator[tuple[str, Given | IdOf]]:

@@ -110,7 +110,7 @@ def check_nesting(body: bytes) -> None:
     for byte in STRINGS.sub(b"", body).translate(None, NO_BRACKETS):
         depth += 1 if byte in OPENING else -1
         if depth > JSON_NESTING_MAX:
-            raise BadRequest(f"The body is nested deeper than {JSON_NESTING_MAX}.")
+            raise BadRequest("The body is nested deeper than {count}.", count=JSON_NESTING_MAX)
 
 
 def refusal_of_syntax(query: str, error: GraphQLError) -> RequestRefused | None:
@@ -142,7 +142,7 @@ def refusal_of_syntax(query: str, error: GraphQLError) -> RequestRefused | None:
 def check_document(document: DocumentNode) -> None:
     """One walk over a parsed document, fragments memoized. Raises DocumentTooComplex or QueryTooDeep."""
     if len(document.definitions) > DEFINITIONS_MAX:
-        raise DocumentTooComplex(f"At most {DEFINITIONS_MAX} definitions.")
+        raise DocumentTooComplex("At most {count} definitions.", count=DEFINITIONS_MAX)
     definitions = [each for each in document.definitions if isinstance(each, ExecutableDefinitionNode)]
     _check_directives(definitions)
     measured: dict[str, Measure] = {}
@@ -173,17 +173,17 @@ class Measure:
         """Refuse what no further node could make good. Called after each, so that counts stay small."""
         if self.fields > FIELDS_MAX:
             raise DocumentTooComplex(
-                f"At most {FIELDS_MAX} fields, those of fragments counted wherever they are spread."
+                "At most {count} fields, those of fragments counted wherever they are spread.", count=FIELDS_MAX
             )
         if self.aliases > ALIASES_MAX:
-            raise DocumentTooComplex(f"At most {ALIASES_MAX} aliases.")
+            raise DocumentTooComplex("At most {count} aliases.", count=ALIASES_MAX)
 
     def check_operation(self) -> None:
         """Refuse what only a whole operation can exceed: a fragment alone does not know where it will stand."""
         if self.roots > ROOT_FIELDS_MAX:
-            raise DocumentTooComplex(f"At most {ROOT_FIELDS_MAX} root fields.")
+            raise DocumentTooComplex("At most {count} root fields.", count=ROOT_FIELDS_MAX)
         if self.depth > DEPTH_MAX or self.introspection_depth > INTROSPECTION_DEPTH_MAX:
-            raise QueryTooDeep(f"At most {DEPTH_MAX} levels.")
+            raise QueryTooDeep("At most {count} levels.", count=DEPTH_MAX)
 
     def add_field(self, node: FieldNode, depth: int, introspecting: bool) -> None:
         self.fields += 1
@@ -237,9 +237,9 @@ def _check_directives(definitions: list[ExecutableDefinitionNode]) -> None:
         here = len(node.directives or ())
         total += here
         if here > DIRECTIVES_IN_ONE_PLACE_MAX:
-            raise DocumentTooComplex(f"At most {DIRECTIVES_IN_ONE_PLACE_MAX} directives in one place.")
+            raise DocumentTooComplex("At most {count} directives in one place.", count=DIRECTIVES_IN_ONE_PLACE_MAX)
         if total > DIRECTIVES_MAX:
-            raise DocumentTooComplex(f"At most {DIRECTIVES_MAX} directives.")
+            raise DocumentTooComplex("At most {count} directives.", count=DIRECTIVES_MAX)
         stack.extend(getattr(node, "variable_definitions", None) or ())
         selections = getattr(node, "selection_set", None)
         if selections is not None:

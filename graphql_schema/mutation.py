@@ -114,7 +114,7 @@ class MutationDeclaration:
         context.actor.require(self.permission)
         decoded, refusals = decode(asked)
         if refusals:
-            return self.shape.refused(refusals, {})
+            return self.shape.refused(refusals, {}, context.language)
         try:
             async with context.unit_of_work() as uow:
                 return await self._act(root, Act(uow, context.runtime), asked, decoded)
@@ -140,7 +140,7 @@ class MutationDeclaration:
         if isinstance(refusal, Conflict):
             named = {target: getattr(decoded, name) for name, target in reversed(ids)}
             current = {name: named[node] for name, node in self.shape.nodes.items() if named.get(node) is not None}
-        return self.shape.refused([refusal], current)
+        return self.shape.refused([refusal], current, context.language)
 
     async def _missing(self, context: Context, decoded: Any) -> str | None:
         """The first field whose id names no row that the actor sees: malformed, unknown and foreign ids alike."""
@@ -172,7 +172,7 @@ class ErrandDeclaration(MutationDeclaration):
         context.actor.require(self.permission)
         decoded, refusals = decode(asked)
         if refusals:
-            return self.shape.refused(refusals, {})
+            return self.shape.refused(refusals, {}, context.language)
         try:
             return await self.function(root, Errand(context.actor, context.runtime), decoded)
         except DomainError as refusal:

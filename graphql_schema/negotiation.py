@@ -22,6 +22,7 @@ from graphql_schema.errors import (
     SubscriptionNeedsStream,
     TimedOut,
     UnsupportedMediaType,
+    Wording,
     error_body,
     not_found_body,
 )
@@ -34,6 +35,7 @@ from services.kernel.errors import (
     Throttled,
     Unauthenticated,
 )
+from services.kernel.languages import Language
 
 ACCEPT_LENGTH_MAX = 1_000
 EXECUTED = "EXECUTED"
@@ -80,9 +82,8 @@ STATUSES: Mapping[str, Statuses] = {
 HEADERS: Mapping[str, str] = {
     "Vary": "Accept, Authorization, Accept-Language",
     "Cache-Control": "no-store",
-    "Content-Language": "en",
 }
-"""What every answer of the API carries besides X-Request-Id and X-Content-Type-Options, which all routes have."""
+"""What every answer of the API carries besides its language, and what all routes have (`request_ids.py`)."""
 
 
 def status_for(kind: str, media: Media) -> int:
@@ -119,9 +120,9 @@ def is_json(content_type: str | None) -> bool:
     return name.strip() == Media.JSON and all(charset in ("utf-8", "utf8") for charset in charsets)
 
 
-def refusal_response(refusal: RequestRefused, media: Media, request_id: str) -> Response:
+def refusal_response(refusal: RequestRefused, media: Media, wording: Wording) -> Response:
     """The answer to a request that never became an operation."""
-    headers = dict(HEADERS)
+    headers = {**HEADERS, "Content-Language": wording.language}
     if isinstance(refusal, Unauthenticated):
         headers["WWW-Authenticate"] = 'Bearer realm="belfry"'
     if isinstance(refusal, MethodNotAllowed):
@@ -129,12 +130,13 @@ def refusal_response(refusal: RequestRefused, media: Media, request_id: str) -> 
     if refusal.retry_after_seconds is not None:
         headers["Retry-After"] = str(refusal.retry_after_seconds)
     status = status_for(refusal.code, media)
-    return Response(error_body(refusal, request_id), status, headers, media_type=content_type(media))
+    return Response(error_body(refusal, wording), status, headers, media_type=content_type(media))
 
 
 def not_found_response(request_id: str) -> Response:
     """The answer for an address that is not served. It is outside the API and its list of codes."""
-    return Response(not_found_body(request_id), 404, dict(HEADERS), media_type=content_type(Media.JSON))
+    headers = {**HEADERS, "Content-Language": Language.EN}
+    return Response(not_found_body(request_id), 404, headers, media_type=content_type(Media.JSON))
 
 
 def content_type(media: Media) -> str:

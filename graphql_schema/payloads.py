@@ -24,6 +24,7 @@ from graphql_schema.reading.annotations import shape_of
 from graphql_schema.reading.declarations import ReadBack, declaration_of
 from graphql_schema.reading.mapping import vocabulary
 from services.kernel.errors import REFUSALS, DomainError
+from services.kernel.languages import Language, said
 
 USER_ERRORS = "user_errors"
 
@@ -68,9 +69,9 @@ class PayloadShape:
     error: type
     nodes: Mapping[str, type]
 
-    def refused(self, refusals: Iterable[DomainError], nodes: Mapping[str, UUID]) -> Any:
+    def refused(self, refusals: Iterable[DomainError], nodes: Mapping[str, UUID], language: Language) -> Any:
         """The payload of an act that was refused; `nodes` are those that the caller should look at."""
-        errors = [self.error(**_error(each)) for each in refusals]
+        errors = [self.error(**_error(each, language)) for each in refusals]
         return self.payload(**{**self.of(nodes), USER_ERRORS: errors})
 
     def restored(self, answer: Mapping[str, str | None]) -> Any:
@@ -120,6 +121,6 @@ def payload_shape(payload: type) -> PayloadShape:
     return PayloadShape(payload, error, MappingProxyType(nodes))
 
 
-def _error(refusal: DomainError) -> dict[str, Any]:
+def _error(refusal: DomainError, language: Language) -> dict[str, Any]:
     path = [to_camel_case(each) for each in refusal.field]
-    return {"code": UserErrorCode[refusal.code], "message": refusal.text, "field": path or None}
+    return {"code": UserErrorCode[refusal.code], "message": said(refusal, language), "field": path or None}

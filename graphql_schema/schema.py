@@ -24,7 +24,7 @@ from graphql_schema.conversations.queries import ConversationQueries
 from graphql_schema.conversations.subscriptions import ConversationSubscriptions
 from graphql_schema.deliveries.mutations import DeliveryMutations
 from graphql_schema.deliveries.queries import DeliveryQueries
-from graphql_schema.errors import presented
+from graphql_schema.errors import Wording, presented
 from graphql_schema.identity.queries import IdentityQueries
 from graphql_schema.mutation import check_mutations
 from graphql_schema.reading.annotations import core_schema
@@ -40,7 +40,7 @@ from graphql_schema.tenancy.queries import TenancyQueries
 from graphql_schema.workload.queries import WorkloadQueries
 
 SDL_FILE = Path(__file__).with_name("schema.graphql")
-UNKNOWN_REQUEST = "00000000-0000-0000-0000-000000000000"
+UNKNOWN_REQUEST = Wording("00000000-0000-0000-0000-000000000000")
 
 
 @strawberry.type(description="Everything that can be read.")
@@ -147,7 +147,7 @@ def _context(arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
 def _present(result: Any, context: Any) -> Any:
     errors = getattr(result, "errors", None)
     if errors:
-        result.errors = presented(errors, getattr(context, "request_id", UNKNOWN_REQUEST))
+        result.errors = presented(errors, getattr(context, "wording", UNKNOWN_REQUEST))
     return result
 
 

@@ -21,8 +21,8 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import Bas
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.utils.aio import aclosing
 
-from graphql_schema.context import Context, authenticate, holds, preferred_locale
-from graphql_schema.errors import Defect, log_defect, presented, refused
+from graphql_schema.context import Context, authenticate, holds, language_of
+from graphql_schema.errors import Defect, Wording, log_defect, presented, refused
 from graphql_schema.guard import Guard
 from graphql_schema.limits import SUBSCRIPTIONS_PER_CONNECTION_MAX
 from graphql_schema.live.feeds import Feeds
@@ -45,13 +45,20 @@ class Connection:
         self.runtime, self.guard, self.feeds = feeds.runtime, guard, feeds
         self.websocket, self.send, self.request_id = websocket, send, request_id
         self.connection_params: Mapping[str, Any] = {}  # Strawberry writes the payload of connection_init here
-        self.token, self.locale = "", preferred_locale(websocket.headers.get("accept-language"))
+        self.token, self.language = "", language_of(websocket.headers.get("accept-language"))
         self.actor: Actor | None = None
 
     async def open(self) -> None:
         """Authenticate by the payload of connection_init. Raises RequestRefused."""
-        self.token, self.actor = await authenticate(self.runtime, self.connection_params.get("authorization"))
-        self.locale = preferred_locale(self.connection_params.get("language")) if self._names_language else self.locale
+        self.token, asker = await authenticate(self.runtime, self.connection_params.get("authorization"))
+        wished, header = self.connection_params.get("language"), self.websocket.headers.get("accept-language")
+        self.actor = asker.actor
+        self.language = language_of(wished if isinstance(wished, str) else header, asker.languages)
+
+    @property
+    def wording(self) -> Wording:
+        """How errors are told on this socket."""
+        return Wording(self.request_id, self.language)
 
     async def still_holds(self) -> bool:
         """Whether the credential still gives the rights with which the socket was opened."""
@@ -65,7 +72,7 @@ class Connection:
             runtime=self.runtime,
             actor=self.actor,
             request_id=self.request_id,
-            locale=self.locale,
+            language=self.language,
             token=self.token,
             rings=self.feeds.rings,
             end_connection=self.end,
@@ -76,10 +83,6 @@ class Connection:
         """Close the socket because its credential no longer holds. May be called again."""
         if self.websocket.application_state is WebSocketState.CONNECTED:
             await self.websocket.close(REFUSED, "Forbidden")
-
-    @property
-    def _names_language(self) -> bool:
-        return isinstance(self.connection_params.get("language"), str)
 
 
 class SocketAdapter(ASGIWebSocketAdapter):
@@ -129,8 +132,10 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
             return
         operation = Operation(self, *request)
         if len(self.operations) >= SUBSCRIPTIONS_PER_CONNECTION_MAX:
-            refusal = Throttled(f"At most {SUBSCRIPTIONS_PER_CONNECTION_MAX} operations at a time on one socket.")
-            errors = presented([refused(refusal)], self.context.request_id)
+            refusal = Throttled(
+                "At most {count} operations at a time on one socket.", count=SUBSCRIPTIONS_PER_CONNECTION_MAX
+            )
+            errors = presented([refused(refusal)], self.context.wording)
             await self.send_message(
                 {"id": operation.id, "type": "error", "payload": [each.formatted for each in errors]}
             )
@@ -197,7 +202,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
 
     async def _send_refusal(self, operation: Operation[Connection, None], refusal: RequestRefused) -> None:
         with suppress(WebSocketDisconnected):
-            await operation.send_initial_errors(presented([refused(refusal)], self.context.request_id))
+            await operation.send_initial_errors([*presented([refused(refusal)], self.context.wording)])
         self.operations.pop(operation.id, None)
 
 

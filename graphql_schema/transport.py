@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import orjson
 from cross_web import StarletteRequestAdapter
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
@@ -23,16 +23,18 @@ from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 
 from graphql_schema import sockets
-from graphql_schema.context import Context, authenticate, preferred_locale
+from graphql_schema.context import Context, authenticate, language_of
 from graphql_schema.errors import (
     BadRequest,
     Defect,
     MethodNotAllowed,
     NotAcceptable,
     OperationUnresolved,
+    PresentedError,
     SubscriptionNeedsStream,
     TimedOut,
     UnsupportedMediaType,
+    Wording,
     code_of,
     log_defect,
 )
@@ -60,9 +62,11 @@ from graphql_schema.reading.execution import Execution, Executor
 from graphql_schema.request_ids import SERVER_SEND, request_id_of
 from graphql_schema.schema import ApiSchema
 from services.kernel.errors import Forbidden, RequestRefused
+from services.kernel.languages import Language
 from services.kernel.runtime import Runtime
 
 EXCHANGE = "belfry.exchange"
+LANGUAGE = "belfry.language"
 EXECUTION = "X-Execution"
 """Which executor answered; on a request, which one shall."""
 
@@ -74,6 +78,7 @@ class Exchange:
     media: Media
     data: GraphQLRequestData
     execution: Execution
+    language: Language
     kind: str = EXECUTED
     retry_after_seconds: int | None = None
 
@@ -126,16 +131,16 @@ class Api(GraphQL[Any, None]):
 
     async def answer(self, request: Request) -> Response:
         """The answer to one HTTP request. Never raises."""
-        request_id, media = request_id_of(request.scope), negotiate(request.headers.get("accept"))
+        media = negotiate(request.headers.get("accept"))
         try:
-            return await self._operation(request, media, request_id)
+            return await self._operation(request, media)
         except RequestRefused as refusal:
-            return refusal_response(refusal, media or Media.JSON, request_id)
+            return refusal_response(refusal, media or Media.JSON, wording_of(request))
         except Exception as error:  # noqa: BLE001  the last line of defense of a request
-            log_defect(error, request_id)
-            return refusal_response(Defect(), media or Media.JSON, request_id)
+            log_defect(error, request_id_of(request.scope))
+            return refusal_response(Defect(), media or Media.JSON, wording_of(request))
 
-    async def _operation(self, request: Request, media: Media | None, request_id: str) -> Response:
+    async def _operation(self, request: Request, media: Media | None) -> Response:
         headers = request.headers
         if request.method != "POST":
             raise MethodNotAllowed
@@ -145,14 +150,15 @@ class Api(GraphQL[Any, None]):
             raise UnsupportedMediaType
         body = await receive_body(request.receive, headers.get("content-length"))
         check_nesting(body)
-        token, actor = await authenticate(self.runtime, headers.get("authorization"))
+        token, asker = await authenticate(self.runtime, headers.get("authorization"))
+        language = request.scope[LANGUAGE] = language_of(headers.get("accept-language"), asker.languages)
         execution = Execution(self._asked_executor(headers.get(EXECUTION)))
-        request.scope[EXCHANGE] = Exchange(media, request_data(parse_object(body)), execution)
+        request.scope[EXCHANGE] = Exchange(media, request_data(parse_object(body)), execution, language)
         context = Context(
             runtime=self.runtime,
-            actor=actor,
-            request_id=request_id,
-            locale=preferred_locale(headers.get("accept-language")),
+            actor=asker.actor,
+            request_id=request_id_of(request.scope),
+            language=language,
             token=token,
             execution=execution,
         )
@@ -177,7 +183,7 @@ class Api(GraphQL[Any, None]):
         except TimeoutError as error:
             raise TimedOut from error
         except RequestRefused as refusal:
-            response = refusal_response(refusal, exchange.media, context.request_id)
+            response = refusal_response(refusal, exchange.media, context.wording)
             response.headers[EXECUTION] = context.execution.used
             return response
         return None if answer is None else self._response(f'{{"data":{answer}}}'.encode(), exchange)
@@ -220,6 +226,8 @@ class Api(GraphQL[Any, None]):
         exchange: Exchange = request.scope[EXCHANGE]
         errors = result.errors or []
         body: dict[str, Any] = {"errors": [each.formatted for each in errors]} if errors else {}
+        if any(cast("PresentedError", each).language is not exchange.language for each in errors):
+            exchange.language = Language.EN
         if result.data is None and errors and all(each.path is None for each in errors):
             exchange.kind = code_of(errors[0])
             exchange.retry_after_seconds = (errors[0].extensions or {}).get("retryAfter")
@@ -233,7 +241,7 @@ class Api(GraphQL[Any, None]):
         return self._response(self.encode_json(response_data), cast("ExchangeResponse", sub_response).exchange)
 
     def _response(self, body: bytes, exchange: Exchange) -> Response:
-        headers = {**HEADERS, EXECUTION: exchange.execution.used}
+        headers = {**HEADERS, EXECUTION: exchange.execution.used, "Content-Language": exchange.language}
         if exchange.retry_after_seconds is not None:
             headers["Retry-After"] = str(exchange.retry_after_seconds)
         return Response(
@@ -261,8 +269,14 @@ class Api(GraphQL[Any, None]):
 
     async def reject_websocket(self, request: WebSocket) -> WebSocket:
         refusal = Forbidden("Pages of this origin may not open a socket here.")
-        await request.send_denial_response(refusal_response(refusal, Media.JSON, request_id_of(request.scope)))
+        await request.send_denial_response(refusal_response(refusal, Media.JSON, wording_of(request)))
         return request
+
+
+def wording_of(request: HTTPConnection) -> Wording:
+    """How a refusal is told to a request: in the language that was chosen for it, or that its header asks for."""
+    language = request.scope.get(LANGUAGE) or language_of(request.headers.get("accept-language"))
+    return Wording(request_id_of(request.scope), language)
 
 
 def request_data(body: dict[str, Any]) -> GraphQLRequestData:

@@ -139,7 +139,7 @@ class Feed:
         if operation is None or position < self.begun or (self.task is not None and self.task.done()):
             return False
         rights = stream.context.actor.among()
-        key = (operation.key, stream.context.locale, rights)
+        key = (operation.key, stream.context.language, rights)
         if key not in self._crowds:
             self._crowds[key] = Crowd(operation, rights, stream.watcher)
         self._crowds[key].members[seat] = Member(seat, stream, stream.context, stream.context.actor)

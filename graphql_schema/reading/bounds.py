@@ -10,15 +10,19 @@ INPUT_LIST_MAX = 100
 TEXT_LENGTH_MAX = 20_000
 
 
-def check_text(text: str) -> None:
-    """Refuse what PostgreSQL cannot store in any text. Raises ValueError with a sentence for the caller."""
+FLAWS = ("Text cannot contain the character U+0000.", "Text cannot contain half of a surrogate pair.")
+
+
+def flaw_of(text: str) -> str | None:
+    """What keeps PostgreSQL from storing a text, as a sentence of FLAWS; None for nearly every text."""
     if "\x00" in text:
-        raise ValueError("Text cannot contain the character U+0000.")
+        return FLAWS[0]
     if not text.isascii():
         try:
             text.encode()
-        except UnicodeEncodeError as error:
-            raise ValueError("Text cannot contain half of a surrogate pair.") from error
+        except UnicodeEncodeError:
+            return FLAWS[1]
+    return None
 
 
 def check_values(arguments: Mapping[str, Any]) -> None:
@@ -28,14 +32,12 @@ def check_values(arguments: Mapping[str, Any]) -> None:
         value = stack.pop()
         if isinstance(value, str):
             if len(value) > TEXT_LENGTH_MAX:
-                raise BadUserInput(f"A text has at most {TEXT_LENGTH_MAX} characters.")
-            try:
-                check_text(value)
-            except ValueError as error:
-                raise BadUserInput(str(error)) from error
+                raise BadUserInput("A text has at most {count} characters.", count=TEXT_LENGTH_MAX)
+            if (flaw := flaw_of(value)) is not None:
+                raise BadUserInput(flaw)
         elif isinstance(value, list):
             if len(value) > INPUT_LIST_MAX:
-                raise BadUserInput(f"A list has at most {INPUT_LIST_MAX} items.")
+                raise BadUserInput("A list has at most {count} items.", count=INPUT_LIST_MAX)
             stack.extend(value)
         elif isinstance(value, dict):
             stack.extend(value.values())

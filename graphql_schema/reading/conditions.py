@@ -24,6 +24,7 @@ from sqlalchemy.types import TypeEngine
 from strawberry.utils.str_converters import to_camel_case
 
 from graphql_schema.connections import PAGE_SIZE, PAGE_SIZE_MAX
+from graphql_schema.reading.bounds import flaw_of
 from graphql_schema.reading.declarations import (
     DefaultOrder,
     ListOf,
@@ -117,7 +118,7 @@ def page_request(
 def _search(words: str | None) -> str | None:
     words = (words or "").strip()
     if len(words) > SEARCH_LENGTH_MAX:
-        raise BadUserInput(f"query has at most {SEARCH_LENGTH_MAX} characters.")
+        raise BadUserInput("query has at most {count} characters.", count=SEARCH_LENGTH_MAX)
     return words or None
 
 
@@ -127,7 +128,7 @@ def _size(arguments: Mapping[str, Any]) -> tuple[int, bool]:
         raise BadUserInput("Use either first or last.")
     for name, size in (("first", first), ("last", last)):
         if size is not None and not 0 <= size <= PAGE_SIZE_MAX:
-            raise BadUserInput(f"{name} must be from 0 to {PAGE_SIZE_MAX}.")
+            raise BadUserInput("{argument} must be from 0 to {count}.", argument=name, count=PAGE_SIZE_MAX)
     if last is not None:
         return last, True
     if first is not None:
@@ -143,7 +144,7 @@ def order_of(readable: Readable, asked: Sequence[Mapping[str, Any]] | None, defa
     offered = {each.name: each.column for each in readable.orders}
     keys = [OrderKey(offered[each["field"].value], each["direction"].value == "DESC") for each in asked or ()]
     if len(keys) > ORDER_FIELDS_MAX:
-        raise BadUserInput(f"orderBy takes at most {ORDER_FIELDS_MAX} keys.")
+        raise BadUserInput("orderBy takes at most {count} keys.", count=ORDER_FIELDS_MAX)
     if len({each.column for each in keys}) < len(keys):
         raise BadUserInput("orderBy names a field twice.")
     keys = keys or [OrderKey(default.column, default.descending)]
@@ -193,7 +194,7 @@ def read_filter(readable: Readable, tree: Mapping[str, Any], depth: int = 0) -> 
     nesting, long lists, nulls, and text that no row can hold.
     """
     if depth > FILTER_DEPTH_MAX:
-        raise BadUserInput(f"A filter nests and, or, not at most {FILTER_DEPTH_MAX} deep.")
+        raise BadUserInput("A filter nests and, or, not at most {count} deep.", count=FILTER_DEPTH_MAX)
     offered = {to_camel_case(each.name): each for each in readable.filters}
     found: dict[str, Any] = {}
     for name, value in tree.items():
@@ -232,27 +233,19 @@ def filter_shape(tree: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def _check_length(values: Sequence[Any]) -> None:
     if len(values) > LIST_LENGTH_MAX:
-        raise BadUserInput(f"A list in a filter has at most {LIST_LENGTH_MAX} items.")
+        raise BadUserInput("A list in a filter has at most {count} items.", count=LIST_LENGTH_MAX)
 
 
 def _check_operand(name: str, comparator: str, operand: Any) -> None:
     if operand is None:
-        raise BadUserInput(f"filter.{name}.{comparator} takes no null; leave it out, or use isNull.")
+        raise BadUserInput(
+            "{argument} takes no null; leave it out, or use isNull.", argument=f"filter.{name}.{comparator}"
+        )
     values = operand if isinstance(operand, list) else [operand]
     _check_length(values)
     for value in values:
-        if isinstance(value, str) and ("\x00" in value or _is_broken(value)):
-            raise BadUserInput(f"filter.{name}.{comparator} holds characters that no text can have.")
-
-
-def _is_broken(text: str) -> bool:
-    if text.isascii():
-        return False
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
+        if isinstance(value, str) and (flaw := flaw_of(value)) is not None:
+            raise BadUserInput(flaw)
 
 
 def matching(
@@ -366,7 +359,9 @@ def _read_cursor(prefix: str, order: Order, cursor: str | None, argument: str) -
         content = b64decode(position + "=" * (-len(position) % 4), b"-_", validate=True) if is_ours else b""
         found = read_position([each.column.type for each in order], content)
     except (ValueError, Base64Error) as error:
-        raise BadUserInput(f"{argument} is not a cursor of this list with this order and filter.") from error
+        raise BadUserInput(
+            "{argument} is not a cursor of this list with this order and filter.", argument=argument
+        ) from error
     return found
 
 

@@ -200,7 +200,7 @@ class ReadsNodes(ReadsNode):
     def check(self, ids: Sequence[str]) -> None:
         """Refuse a longer list than one operation may ask for."""
         if len(ids) > NODES_MAX:
-            raise BadUserInput(f"ids takes at most {NODES_MAX}.")
+            raise BadUserInput("ids takes at most {count}.", count=NODES_MAX)
 
     async def resolve_async(self, next_: Any, source: Any, info: Any, **arguments: Any) -> Any:
         self.check(arguments["ids"])

@@ -26,8 +26,10 @@ TRANSITIONS: Mapping[ClaimState, frozenset[ClaimState]] = {
 
 
 class TooManyClaims(DomainError):
+    """The caller holds as many conversations as one person may; finish or release one first."""
+
     code = "TOO_MANY_CLAIMS"
-    message = f"You hold {CLAIMS_MAX} conversations already; finish or release one first."
+    message = "You hold {count} conversations already; finish or release one first."
 
 
 class MachinesCannotClaim(DomainError):
@@ -37,10 +39,10 @@ class MachinesCannotClaim(DomainError):
 
 def check_transition(before: ClaimState, after: ClaimState) -> None:
     if after not in TRANSITIONS[before]:
-        raise InvalidState(f"A claim that is {before} cannot become {after}.")
+        raise InvalidState("A claim that is {before} cannot become {after}.", before=before, after=after)
 
 
 def check_room(held: int) -> None:
     """Refuse a person who already holds as many conversations as one person can serve."""
     if held >= CLAIMS_MAX:
-        raise TooManyClaims
+        raise TooManyClaims(count=CLAIMS_MAX)

@@ -291,9 +291,15 @@ def _prepared(network: str, draft: Draft, account: Account) -> Prepared:
 def _refuse(problems: Sequence[Problem]) -> None:
     for problem in problems:
         if problem.code == "TEXT_TOO_LONG":
-            sizes = f"{problem.actual} instead of at most {problem.limit}"
-            raise rules.TextIsTooLongForNetwork(f"This text is too long for the network: {sizes}.", field=("text",))
-        raise rules.NetworkCannotCarryThis(f"The network cannot carry this answer ({problem.code}).", field=("text",))
+            raise rules.TextIsTooLongForNetwork(
+                "This text is too long for the network: {actual} instead of at most {limit}.",
+                field=("text",),
+                actual=problem.actual,
+                limit=problem.limit,
+            )
+        raise rules.NetworkCannotCarryThis(
+            "The network cannot carry this answer ({problem}).", field=("text",), problem=problem.code
+        )
 
 
 async def _closed_gate(uow: UnitOfWork, row: Delivery) -> str | None:

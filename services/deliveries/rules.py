@@ -99,7 +99,7 @@ class DeliveryIsNotUnconfirmed(DomainError):
 
 def check_transition(before: DeliveryState, after: DeliveryState) -> None:
     if after not in TRANSITIONS[before]:
-        raise InvalidState(f"A delivery that is {before} cannot become {after}.")
+        raise InvalidState("A delivery that is {before} cannot become {after}.", before=before, after=after)
 
 
 def check_resolvable(state: DeliveryState) -> None:

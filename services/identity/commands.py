@@ -36,7 +36,7 @@ async def issue_local_token(
     rules.check_local(is_local)
     organization_id = await queries.organization_of_slug(database, slug)
     if organization_id is None:
-        raise NotFound(f"There is no organization '{slug}'.")
+        raise NotFound("There is no organization '{slug}'.", slug=slug)
     token = rules.new_local_token()
     async with database.unit_of_work(Actor.system(organization_id)) as uow:
         issued = await _local_token(uow, role=role, department_code=department_code, person_number=person_number)
@@ -51,13 +51,13 @@ async def _local_token(uow: UnitOfWork, *, role: Role, department_code: str | No
     uow.actor.require(Permission.ORGANIZATION_FOUND)
     members = await tenancy.members_in_role(uow, role)
     if not 1 <= person_number <= len(members):
-        raise rules.PersonIsUnknown(f"There are {len(members)} people with the role {role}.")
+        raise rules.PersonIsUnknown("There are {count} people with the role {role}.", count=len(members), role=role)
     department_id = None
     if department_code is not None:
         try:
             department_id = (await tenancy.department_by_code(uow, department_code)).id
         except NotFound as error:
-            raise DepartmentIsUnknown(f"There is no department '{department_code}'.") from error
+            raise DepartmentIsUnknown("There is no department '{code}'.", code=department_code) from error
     token = LocalToken(
         tenant_id=uow.tenant_id,
         membership_id=members[person_number - 1].id,

@@ -55,7 +55,8 @@ WHO_ASKS = """
     )
     select found.* from bound cross join lateral (
         select token.tenant_id, token.role, token.department_id, member.id as member_id, member.person_id,
-               organization.state, member.active and token.expires_at > now() as is_valid,
+               organization.state, organization.locales, person.locale,
+               member.active and token.expires_at > now() as is_valid,
                case when token.department_id is not null then (
                    select array[array_agg(department.id), array_agg(department.parent_id)]
                    from belfry.department where department.tenant_id = bound.tenant
@@ -63,6 +64,7 @@ WHO_ASKS = """
         from belfry.local_token token
         join belfry.membership member on member.tenant_id = token.tenant_id and member.id = token.membership_id
         join belfry.organization on organization.tenant_id = token.tenant_id
+        left join belfry.person on person.id = member.person_id
         where token.tenant_id = bound.tenant and token.id = bound.subject_id and bound.tenant is not null
         offset 0
     ) found
@@ -157,8 +159,21 @@ def _in_order(departments: frozenset[UUID] | None) -> list[UUID] | None:
     return None if departments is None else sorted(departments)
 
 
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks, and in which languages they and their organization would like to be answered, the best first."""
+
+    actor: Actor
+    languages: tuple[str, ...]
+
+
 async def actor_of_token(database: Database, token: str) -> Actor:
     """Who a bearer token stands for. Raises Unauthenticated, or OrganizationSuspended for a closed organization."""
+    return (await asker_of_token(database, token)).actor
+
+
+async def asker_of_token(database: Database, token: str) -> Asker:
+    """The same with their languages."""
     if not rules.LOCAL_TOKEN.fullmatch(token):
         raise Unauthenticated
     found = await _who_asks(database.reads, digest(token))
@@ -170,12 +185,13 @@ async def actor_of_token(database: Database, token: str) -> Actor:
     if found["department_id"] is not None:
         parents = dict(zip(*found["departments"], strict=True))
         departments = with_descendants(found["department_id"], parents)
-    return Actor(
+    actor = Actor(
         tenant_id=_plain(found["tenant_id"]),
         membership_id=_plain(found["member_id"]),
         person_id=_plain(found["person_id"]),
         grants=(Grant(Role(found["role"]), departments),),
     )
+    return Asker(actor, tuple(each for each in (found["locale"], *found["locales"]) if each))
 
 
 async def _who_asks(reads: Reads, key: bytes) -> Mapping[str, Any] | None:

@@ -25,14 +25,23 @@ RETRY_AFTER_SECONDS = 2
 
 
 class BelfryError(Exception):
-    """The root of every refusal. `code` never changes; `message` is a sentence for a person."""
+    """The root of every refusal. `code` never changes; `message` is a sentence for a person.
+
+    A sentence is English as it stands in the code, with a name in braces for each of its values. It is the key under
+    which the other languages have theirs (`languages.py`), so it is never put together.
+    """
 
     code: ClassVar[str]
     message: ClassVar[str]
 
-    def __init__(self, message: str | None = None) -> None:
-        self.text = message or self.message
+    def __init__(self, sentence: str | None = None, **values: object) -> None:
+        self.sentence, self.values = sentence or self.message, values
         super().__init__(self.text)
+
+    @property
+    def text(self) -> str:
+        """The sentence in English."""
+        return self.sentence.format_map(self.values)
 
 
 class RequestRefused(BelfryError):
@@ -65,8 +74,10 @@ class Throttled(RequestRefused):
     code = "THROTTLED"
     message = "Too many requests; try again later."
 
-    def __init__(self, message: str | None = None, *, retry_after_seconds: int = RETRY_AFTER_SECONDS) -> None:
-        super().__init__(message)
+    def __init__(
+        self, sentence: str | None = None, *, retry_after_seconds: int = RETRY_AFTER_SECONDS, **values: object
+    ) -> None:
+        super().__init__(sentence, **values)
         self.retry_after_seconds = retry_after_seconds
 
 
@@ -92,8 +103,8 @@ class DomainError(BelfryError):
         if "code" in cls.__dict__:
             REFUSALS.setdefault(cls.code, cls)
 
-    def __init__(self, message: str | None = None, *, field: tuple[str, ...] = ()) -> None:
-        super().__init__(message)
+    def __init__(self, sentence: str | None = None, *, field: tuple[str, ...] = (), **values: object) -> None:
+        super().__init__(sentence, **values)
         self.field = field
 
 

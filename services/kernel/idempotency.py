@@ -43,7 +43,9 @@ async def begin(uow: "UnitOfWork", key: str, request_hash: bytes) -> dict[str, A
     request still runs after the lock timeout.
     """
     if not 0 < len(key) <= KEY_LENGTH_MAX:
-        raise Invalid(f"An idempotency key has 1 to {KEY_LENGTH_MAX} characters.", field=("idempotencyKey",))
+        raise Invalid(
+            "An idempotency key has 1 to {count} characters.", field=("idempotencyKey",), count=KEY_LENGTH_MAX
+        )
     statement = insert(IdempotencyEntry).values(
         tenant_id=uow.tenant_id, actor_id=uow.actor.id, key=key, request_hash=request_hash
     )

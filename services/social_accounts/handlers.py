@@ -56,12 +56,14 @@ async def connect(
     try:
         grant = await connector.finish_auth(given, Reach(runtime.outbound, runtime.clock))
     except Rejected as error:
-        raise PlatformRejected(f"The server cannot be used ({error.code}).", field=("serverUrl",)) from error
+        raise PlatformRejected(
+            "The server cannot be used ({problem}).", field=("serverUrl",), problem=error.code
+        ) from error
     except (AuthRevoked, Blocked) as error:
         raise PlatformRejected("The network does not accept this identifier and secret.", field=("secret",)) from error
     except NetworkError as error:
         raise PlatformUnavailable(
-            f"The server did not answer as expected ({error.code}).", field=("serverUrl",)
+            "The server did not answer as expected ({problem}).", field=("serverUrl",), problem=error.code
         ) from error
     async with runtime.database.unit_of_work(actor) as uow:
         await commands.connect(uow, runtime.vault, account_id=account_id, server_url=grant.base_url, grant=grant)
@@ -197,5 +199,5 @@ async def _reopen(runtime: Runtime, actor: Actor, account_id: UUID) -> Account:
 def _connector(network: str) -> Connector:
     connector = connector_for(network)
     if connector is None:
-        raise NotFound(f"There is no connector for {network}.")
+        raise NotFound("There is no connector for {network}.", network=network)
     return connector

@@ -110,7 +110,7 @@ def check_handle(handle: str) -> str:
     if not bare:
         raise Required(field=("handle",))
     if len(bare) > HANDLE_LENGTH_MAX:
-        raise TooLong(f"A handle has at most {HANDLE_LENGTH_MAX} characters.", field=("handle",))
+        raise TooLong("A handle has at most {count} characters.", field=("handle",), count=HANDLE_LENGTH_MAX)
     if UNPRINTABLE.search(bare):
         raise Invalid("A handle has no spaces or control characters.", field=("handle",))
     return bare

@@ -191,13 +191,12 @@ async def test_rights_are_asked_for_everybody_in_one_statement_before_each_event
     conversation = await street.open("ROADS")
     await crowd.settled()
     texts = list[str]()
-    plain = Reads.value
 
-    async def noted(reads: Reads, text: str, values: Any) -> Any:
-        texts.append(text)
-        return await plain(reads, text, values)
+    def noting(run: Any) -> Any:
+        return lambda reads, text, values: texts.append(text) or run(reads, text, values)
 
-    monkeypatch.setattr(Reads, "value", noted)
+    monkeypatch.setattr(Reads, "value", noting(Reads.value))
+    monkeypatch.setattr(Reads, "row_unbound", noting(Reads.row_unbound))
     await street.say(conversation)
     await street.say(conversation)
     await crowd.settled()

@@ -232,7 +232,7 @@ async def test_an_operation_that_takes_too_long_is_stopped(
 async def test_a_database_that_is_away_is_503_with_a_time_to_come_back(
     api: Served, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Reads, "row", _unreachable)
+    monkeypatch.setattr(Reads, "row_unbound", _unreachable)
     for media in Media:
         answer = await api.post(query("{ never: echo }"), token, accept=media)
         assert answer.status_code == 503

@@ -8,7 +8,7 @@ from graphql import GraphQLError
 from sqlalchemy.exc import IntegrityError
 from structlog.testing import capture_logs
 
-from graphql_schema.errors import CODES, coded, presented, refused
+from graphql_schema.errors import CODES, Wording, coded, presented, refused
 from services.kernel.errors import Forbidden, NotFound, ServiceUnavailable
 from tests.graphql_schema.serving import Served
 from tests.graphql_schema.small_schema import SECRET
@@ -98,7 +98,7 @@ def wrapped(error: Exception, path: list[str | int] | None = None) -> GraphQLErr
     ],
 )
 def test_every_error_that_leaves_has_a_code_of_the_list(error: GraphQLError, code: str) -> None:
-    (shown,) = presented([error], "id")
+    (shown,) = presented([error], Wording("id"))
     extensions: dict[str, Any] = shown.extensions or {}
     assert extensions["code"] == code
     assert extensions["code"] in CODES

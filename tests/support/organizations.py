@@ -73,7 +73,7 @@ async def found_organization(
         for role in roles:
             email = f"{role.lower()}@{slug}.example"
             person = await identity.register_person(
-                directory, name=f"{role.title()} {name}", email=email, locale="nl", organization_id=tenant_id
+                directory, name=f"{role.title()} {name}", email=email, locale="en", organization_id=tenant_id
             )
             people[role] = person.id
     members: dict[Role, UUID] = {}

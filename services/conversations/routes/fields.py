@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from services.conversations.routes.languages import LANGUAGE_TAG
 from services.conversations.routes.refusals import FieldError, NotUsable
 from services.conversations.routes.words import Words
 from services.kernel.errors import Invalid, Required, TooLong
+from services.kernel.languages import LANGUAGE_TAG
 from services.social_accounts.networks.webform import TEXT_MAX
 
 NAME_LENGTH_MAX = 200

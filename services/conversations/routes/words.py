@@ -4,9 +4,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from services.conversations.routes.languages import Language
 from services.conversations.routes.refusals import Refusal
 from services.conversations.routes.standing import Standing
+from services.kernel.languages import Language
 
 
 @dataclass(frozen=True, slots=True)

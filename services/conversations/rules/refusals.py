@@ -48,5 +48,5 @@ def check_text(text: str, *, field: str = "text", length_max: int = TEXT_LENGTH_
     if not bare:
         raise Required(field=(field,))
     if len(bare) > length_max:
-        raise TooLong(f"At most {length_max} characters.", field=(field,))
+        raise TooLong("At most {count} characters.", field=(field,), count=length_max)
     return bare

@@ -56,7 +56,7 @@ def after(state: ConversationState, trigger: Trigger) -> ConversationState:
     """The next state. Any pair that the table does not list is refused."""
     following = TRANSITIONS[state].get(trigger)
     if following is None:
-        raise InvalidState(f"A conversation that is {state} cannot do this.")
+        raise InvalidState("A conversation that is {state} cannot do this.", state=state)
     return following
 
 

@@ -13,9 +13,9 @@ import httpx2
 import orjson
 import pytest
 
-from services.conversations.routes.languages import Language
 from services.conversations.routes.standing import Standing
 from services.conversations.routes.words import WORDS
+from services.kernel.languages import Language
 from services.kernel.settings import Settings
 from tests.support.contact_form import Served, drain, messages, open_form, publish, raw_events, reply, served
 from tests.support.organizations import TestOrganization
