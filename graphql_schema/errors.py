@@ -53,12 +53,12 @@ class MethodNotAllowed(RequestRefused):
 
 class NotAcceptable(RequestRefused):
     code = "NOT_ACCEPTABLE"
-    message = "Answers are application/graphql-response+json or application/json."
+    message = "Answers are application/graphql-response+json, application/json or text/event-stream."
 
 
 class SubscriptionNeedsStream(RequestRefused):
     code = "SUBSCRIPTION_NEEDS_STREAM"
-    message = "Subscriptions are served over a WebSocket with the graphql-transport-ws subprotocol."
+    message = "Ask for text/event-stream, or open a WebSocket with the graphql-transport-ws subprotocol."
 
 
 class PayloadTooLarge(RequestRefused):

@@ -21,8 +21,10 @@ ACCESS_CHECK_SECONDS = 5.0
 class Guarded(Protocol):
     """An open connection, and who opened it."""
 
-    token: str
-    actor: Actor | None
+    @property
+    def token(self) -> str: ...
+    @property
+    def actor(self) -> Actor | None: ...
 
     async def end(self) -> None:
         """Close it. May be called again."""

@@ -38,6 +38,7 @@ from services.kernel.errors import (
 from services.kernel.languages import Language
 
 ACCEPT_LENGTH_MAX = 1_000
+EVENT_STREAM = "text/event-stream"
 EXECUTED = "EXECUTED"
 """The kind of an answer that has data, with or without errors. Every other kind is the code of its first error."""
 
@@ -110,6 +111,12 @@ def negotiate(accept: str | None) -> Media | None:
             ranked.append((quality, specificity, place if specificity == len(WILDCARDS) else 0, media))
     acceptable = [each for each in ranked if each[0] > 0]
     return max(acceptable, key=lambda each: each[:3])[3] if acceptable else None
+
+
+def accepts_event_stream(accept: str | None) -> bool:
+    """Whether an Accept header names the media type of server-sent events; a range does not wish for a stream."""
+    ranges = [_range(each) for each in (accept or "")[:ACCEPT_LENGTH_MAX].split(",")]
+    return any(each is not None and each[0] == EVENT_STREAM and each[1] > 0 for each in ranges)
 
 
 def is_json(content_type: str | None) -> bool:

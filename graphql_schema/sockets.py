@@ -7,27 +7,27 @@ One bad operation gets an `error` frame; the socket lives.
 """
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import suppress
-from typing import Any, cast
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 import orjson
+from graphql import GraphQLError
 from starlette.types import Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from strawberry.asgi import ASGIWebSocketAdapter
 from strawberry.exceptions import ConnectionRejectionError
+from strawberry.http import GraphQLRequestData
 from strawberry.http.exceptions import WebSocketDisconnected
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
-from strawberry.types.execution import ExecutionResult, PreExecutionError
-from strawberry.utils.aio import aclosing
+from strawberry.types.execution import ExecutionResult
 
-from graphql_schema.context import Context, authenticate, holds, language_of
-from graphql_schema.errors import Defect, Wording, log_defect, presented, refused
+from graphql_schema.context import authenticate, language_of
 from graphql_schema.guard import Guard
 from graphql_schema.limits import SUBSCRIPTIONS_PER_CONNECTION_MAX
+from graphql_schema.live.connection import LiveConnection
 from graphql_schema.live.feeds import Feeds
-from graphql_schema.seats import Seat, SendPayload
-from services.kernel.access import Actor
+from graphql_schema.live.running import ClientGone, refuse, run
 from services.kernel.errors import RequestRefused, ServiceUnavailable, Throttled
 
 INVALID_MESSAGE = 4400
@@ -38,15 +38,13 @@ TRY_AGAIN_LATER = 1013
 OPERATION_ID_LENGTH_MAX = 200
 
 
-class Connection:
-    """One socket: who opened it, as its credential said at the beginning."""
+class Connection(LiveConnection):
+    """One socket."""
 
     def __init__(self, guard: Guard, feeds: Feeds, websocket: WebSocket, send: Send, request_id: str) -> None:
-        self.runtime, self.guard, self.feeds = feeds.runtime, guard, feeds
-        self.websocket, self.send, self.request_id = websocket, send, request_id
+        super().__init__(feeds, request_id, language_of(websocket.headers.get("accept-language")))
+        self.guard, self.websocket, self.send = guard, websocket, send
         self.connection_params: Mapping[str, Any] = {}  # Strawberry writes the payload of connection_init here
-        self.token, self.language = "", language_of(websocket.headers.get("accept-language"))
-        self.actor: Actor | None = None
 
     async def open(self) -> None:
         """Authenticate by the payload of connection_init. Raises RequestRefused."""
@@ -55,32 +53,7 @@ class Connection:
         self.actor = asker.actor
         self.language = language_of(wished if isinstance(wished, str) else header, asker.languages)
 
-    @property
-    def wording(self) -> Wording:
-        """How errors are told on this socket."""
-        return Wording(self.request_id, self.language)
-
-    async def still_holds(self) -> bool:
-        """Whether the credential still gives the rights with which the socket was opened."""
-        return self.actor is not None and await holds(self.runtime, self.token, self.actor)
-
-    async def operation(self, seat: Seat) -> Context | None:
-        """A fresh context for one operation; None when the credential no longer holds."""
-        if self.actor is None or not await self.still_holds():
-            return None
-        return Context(
-            runtime=self.runtime,
-            actor=self.actor,
-            request_id=self.request_id,
-            language=self.language,
-            token=self.token,
-            rings=self.feeds.rings,
-            end_connection=self.end,
-            seat=seat,
-        )
-
     async def end(self) -> None:
-        """Close the socket because its credential no longer holds. May be called again."""
         if self.websocket.application_state is WebSocketState.CONNECTED:
             await self.websocket.close(REFUSED, "Forbidden")
 
@@ -130,80 +103,61 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
         if request[0] in self.operations:
             await self.websocket.close(DUPLICATE, f"Subscriber for {request[0]} already exists")
             return
-        operation = Operation(self, *request)
-        if len(self.operations) >= SUBSCRIPTIONS_PER_CONNECTION_MAX:
+        operation = self.operations[request[0]] = Operation(self, *request)
+        if len(self.operations) > SUBSCRIPTIONS_PER_CONNECTION_MAX:
             refusal = Throttled(
                 "At most {count} operations at a time on one socket.", count=SUBSCRIPTIONS_PER_CONNECTION_MAX
             )
-            errors = presented([refused(refusal)], self.context.wording)
-            await self.send_message(
-                {"id": operation.id, "type": "error", "payload": [each.formatted for each in errors]}
-            )
+            await refuse(_Frames(operation, self.context.send), refusal, self.context)
             return
-        self.operations[operation.id] = operation
         operation.task = asyncio.create_task(self.run_operation(operation))
 
     async def run_operation(self, operation: Operation[Connection, None]) -> None:
         """Run one operation to its end. Never raises: the socket must outlive it."""
-        seat = Seat(self.context.feeds, self._sender(operation.id))
+        asked = GraphQLRequestData(operation.query, operation.variables, operation.operation_name, None)
         try:
-            while await self._run_alone(operation, seat):
-                await seat.sit()
-        except WebSocketDisconnected:
-            self.operations.pop(operation.id, None)
-        except RequestRefused as refusal:
-            await self._send_refusal(operation, refusal)
-        except Exception as error:  # noqa: BLE001  the last line of defense of a task
-            log_defect(error, self.context.request_id)
-            await self._send_refusal(operation, Defect())
+            await run(self.schema.stream, asked, self.context, _Frames(operation, self.context.send))
         finally:
-            seat.leave()
+            self.operations.pop(operation.id, None)
 
     async def shutdown(self) -> None:
         self.context.guard.remove(self.context)
         await super().shutdown()
 
-    async def _run_alone(self, operation: Operation[Connection, None], seat: Seat) -> bool:
-        """Run an operation by itself: to its end, or until it is seated among others. Returns whether it is seated."""
-        context = await self.context.operation(seat)
-        if context is None:
-            await self.context.end()
-            return False
-        results = await self.schema.stream(
-            operation.query,
-            variable_values=operation.variables,
-            context_value=context,
-            operation_name=operation.operation_name,
-        )
-        async with aclosing(results):
-            is_first = True
-            async for result in results:
-                if is_first and isinstance(result, PreExecutionError):
-                    await operation.send_initial_errors(result.errors or [])
-                    return False
-                await operation.send_next(cast("ExecutionResult", result))
-                is_first = False
-        if not seat.is_taken:
-            await operation.send_operation_message({"id": operation.id, "type": "complete"})
-        return seat.is_taken
 
-    def _sender(self, identifier: str) -> SendPayload:
-        """Sends the payload of one event of an operation. A thousand of them an event: straight to the server."""
-        begin = orjson.dumps({"id": identifier, "type": "next"}).decode().removesuffix("}")
-        send = self.context.send
+class _Frames:
+    """The channel of one operation of a socket."""
 
-        async def send_payload(payload: str) -> None:
-            try:
-                await send({"type": "websocket.send", "text": f'{begin},"payload":{payload}}}'})
-            except (OSError, RuntimeError) as error:  # the client went away, or the socket is closed
-                raise WebSocketDisconnected from error
+    def __init__(self, operation: Operation[Connection, None], send: Send) -> None:
+        self._operation, self._send = operation, send
+        self._begin = orjson.dumps({"id": operation.id, "type": "next"}).decode().removesuffix("}")
 
-        return send_payload
+    async def next(self, result: ExecutionResult) -> None:
+        with _gone():
+            await self._operation.send_next(result)
 
-    async def _send_refusal(self, operation: Operation[Connection, None], refusal: RequestRefused) -> None:
-        with suppress(WebSocketDisconnected):
-            await operation.send_initial_errors([*presented([refused(refusal)], self.context.wording)])
-        self.operations.pop(operation.id, None)
+    async def put(self, payload: str) -> None:
+        """A thousand of them an event: straight to the server."""
+        try:
+            await self._send({"type": "websocket.send", "text": f'{self._begin},"payload":{payload}}}'})
+        except (OSError, RuntimeError) as error:  # the client went away, or the socket is closed
+            raise ClientGone from error
+
+    async def refuse(self, errors: list[GraphQLError]) -> None:
+        with _gone():
+            await self._operation.send_initial_errors(errors)
+
+    async def complete(self) -> None:
+        with _gone():
+            await self._operation.send_operation_message({"id": self._operation.id, "type": "complete"})
+
+
+@contextmanager
+def _gone() -> Iterator[None]:
+    try:
+        yield
+    except WebSocketDisconnected as error:
+        raise ClientGone from error
 
 
 def _request(message: Mapping[str, Any]) -> tuple[str, str, dict[str, Any] | None, str | None] | None:

@@ -38,6 +38,7 @@ from graphql_schema.errors import (
     code_of,
     log_defect,
 )
+from graphql_schema.event_streams import EventStreamResponse, StreamConnection
 from graphql_schema.guard import Guard
 from graphql_schema.limits import (
     CONNECTION_INIT_TIMEOUT,
@@ -52,6 +53,7 @@ from graphql_schema.negotiation import (
     EXECUTED,
     HEADERS,
     Media,
+    accepts_event_stream,
     content_type,
     is_json,
     negotiate,
@@ -144,7 +146,8 @@ class Api(GraphQL[Any, None]):
         headers = request.headers
         if request.method != "POST":
             raise MethodNotAllowed
-        if media is None:
+        streams = accepts_event_stream(headers.get("accept"))
+        if media is None and not streams:
             raise NotAcceptable
         if not is_json(headers.get("content-type")) or headers.get("content-encoding", "identity") != "identity":
             raise UnsupportedMediaType
@@ -152,8 +155,12 @@ class Api(GraphQL[Any, None]):
         check_nesting(body)
         token, asker = await authenticate(self.runtime, headers.get("authorization"))
         language = request.scope[LANGUAGE] = language_of(headers.get("accept-language"), asker.languages)
+        asked = request_data(parse_object(body))
+        stream = StreamConnection(self.feeds, request_id_of(request.scope), language, token, asker.actor)
+        if media is None:
+            return EventStreamResponse(self.schema.stream, asked, stream, self.guard)
         execution = Execution(self._asked_executor(headers.get(EXECUTION)))
-        request.scope[EXCHANGE] = Exchange(media, request_data(parse_object(body)), execution, language)
+        request.scope[EXCHANGE] = Exchange(media, asked, execution, language)
         context = Context(
             runtime=self.runtime,
             actor=asker.actor,
@@ -162,7 +169,12 @@ class Api(GraphQL[Any, None]):
             token=token,
             execution=execution,
         )
-        return await self._known(request.scope[EXCHANGE], context) or await self.run(request, context=context)
+        try:
+            return await self._known(request.scope[EXCHANGE], context) or await self.run(request, context=context)
+        except SubscriptionNeedsStream:
+            if not streams:
+                raise
+            return EventStreamResponse(self.schema.stream, asked, stream, self.guard)
 
     async def _known(self, exchange: Exchange, context: Context) -> Response | None:
         """Answer a query whose text is known, by its statement: past all that was done when it was seen first.

@@ -83,6 +83,53 @@ class Served:
                 assert (await wrapped.receive())["type"] == "connection_ack"
             yield wrapped
 
+    @asynccontextmanager
+    async def stream(
+        self, token: str, query: str, *, accept: str = "text/event-stream", **variables: Any
+    ) -> AsyncIterator["Stream"]:
+        """An operation over server-sent events."""
+        headers = {"Accept": accept, "Content-Type": JSON, "Authorization": f"Bearer {token}"}
+        body = orjson.dumps({"query": query, "variables": variables})
+        async with self.client.stream("POST", "/graphql", content=body, headers=headers) as response:
+            yield Stream(response, response.aiter_text())
+
+
+@dataclass
+class Stream:
+    """One end of an event stream."""
+
+    response: httpx2.Response
+    chunks: AsyncIterator[str]
+    unread: str = ""
+
+    async def frame(self) -> str | None:
+        """The next event or comment as it was sent; None at the end."""
+        async with asyncio.timeout(FRAME_WITHIN_SECONDS):
+            while "\n\n" not in self.unread:
+                chunk = await anext(self.chunks, None)
+                if chunk is None:
+                    assert self.unread == ""
+                    return None
+                self.unread += chunk
+        found, _, self.unread = self.unread.partition("\n\n")
+        return found
+
+    async def event(self) -> tuple[str, Any]:
+        """The next event: its kind and its data. Comments are passed over."""
+        found = await self.rest(one=True)
+        assert found, "The stream has ended."
+        return found[0]
+
+    async def rest(self, *, one: bool = False) -> list[tuple[str, Any]]:
+        """All events up to the end."""
+        found = list[tuple[str, Any]]()
+        while not (one and found) and (frame := await self.frame()) is not None:
+            if frame != ":":
+                kind, data = frame.split("\n")
+                payload = data.removeprefix("data:").strip()
+                found.append((kind.removeprefix("event: "), orjson.loads(payload) if payload else None))
+        return found
+
 
 @dataclass(frozen=True)
 class Socket:

@@ -27,8 +27,7 @@ from services.kernel.database import Database
 from services.kernel.errors import ServiceUnavailable
 from services.kernel.isolation import owned
 from services.kernel.reads import Reads
-from services.kernel.runtime import Runtime, open_runtime
-from services.kernel.settings import Settings
+from services.kernel.runtime import Runtime
 from tests.graphql_schema.listening import Audience, Listener, Nobody, audience, into
 from tests.graphql_schema.stage import PEOPLE, WATCHERS, Stage, hire, token_for
 from tests.graphql_schema.street import EVENTS, Street
@@ -65,12 +64,6 @@ DOCUMENTS = (
 @pytest.fixture(scope="module")
 def whole() -> ApiSchema:
     return api_schema()
-
-
-@pytest.fixture(scope="module")
-async def runtime(edge_settings: Settings) -> AsyncIterator[Runtime]:
-    async with open_runtime(edge_settings) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +14,6 @@ from graphql_schema import guard
 from graphql_schema.live import stream as subscription
 from graphql_schema.nodes import encode_id
 from graphql_schema.rings import Rings
-from graphql_schema.schema import api_schema
 from services.assignments.events import ConversationClaimed, ConversationTakenOver
 from services.conversations.events import ConversationClosed, ConversationStateChanged
 from services.conversations.rules import ConversationState, Outcome
@@ -23,55 +21,10 @@ from services.kernel.access import Role
 from services.kernel.database import Database
 from services.kernel.errors import NotFound, ServiceUnavailable
 from services.kernel.outbox import OutboxEntry
-from services.kernel.runtime import Runtime, open_runtime
-from services.kernel.settings import Settings
-from tests.graphql_schema.conftest import TokenOf
-from tests.graphql_schema.serving import Served, served
+from services.kernel.runtime import Runtime
+from tests.graphql_schema.conftest import FoundStreet, TokenOf
 from tests.graphql_schema.street import EVENTS, Street, event, nothing_until, stream_of, watch
 from tests.graphql_schema.test_transport_sockets import expire_tokens
-from tests.support.organizations import found_organization
-
-WATCHERS = (
-    (Role.COORDINATOR, None),
-    (Role.OPERATOR, "ROADS"),
-    (Role.OPERATOR, "PEOPLE"),
-    (Role.OPERATOR, "DESK"),
-    (Role.EXPERT, None),
-    (Role.VIEWER, None),
-)
-
-FoundStreet = Callable[[], Awaitable[Street]]
-
-
-@pytest.fixture(scope="session")
-async def live(edge_settings: Settings) -> AsyncIterator[Served]:
-    """The real schema, served."""
-    async with served(edge_settings, api_schema()) as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
-async def runtime(edge_settings: Settings) -> AsyncIterator[Runtime]:
-    """What writes the facts: it rings after each commit."""
-    async with open_runtime(edge_settings) as opened:
-        yield opened
-
-
-@pytest.fixture
-def found_street(live: Served, runtime: Runtime, database: Database, token_of: TokenOf) -> FoundStreet:
-    async def one_more() -> Street:
-        organization = await found_organization(database, name="Straat")
-        tokens: dict[tuple[Role, str | None], str] = {each: await token_of(organization, *each) for each in WATCHERS}
-        street = Street(live, runtime, organization, tokens)
-        await street.prepare()
-        return street
-
-    return one_more
-
-
-@pytest.fixture
-async def street(found_street: FoundStreet) -> Street:
-    return await found_street()
 
 
 async def test_what_happens_is_told_in_order_with_the_conversation_as_it_is_now(street: Street) -> None:
