@@ -144,10 +144,15 @@ async def change(runtime: Runtime, audience: Audience, conversation_id: UUID) ->
     async with runtime.database.unit_of_work(Actor.system(audience.tenant_id)) as uow:
         uow.emit(MessageReceived(conversation_id=conversation_id, message_id=identifiers.new()))
     began = time.perf_counter()
-    async with asyncio.timeout(TOLD_WITHIN_SECONDS):
-        for each, wanted in zip(audience.listeners, expected, strict=False):
-            while each.told < wanted:  # noqa: ASYNC110  a thousand events would cost more than they tell
-                await asyncio.sleep(0.001)
+    try:
+        async with asyncio.timeout(TOLD_WITHIN_SECONDS):
+            for each, wanted in zip(audience.listeners, expected, strict=False):
+                while each.told < wanted:  # noqa: ASYNC110  a thousand events would cost more than they tell
+                    await asyncio.sleep(0.001)
+    except TimeoutError as error:
+        missed = [each for each, wanted in zip(audience.listeners, expected, strict=False) if each.told < wanted]
+        lost = sum(each.is_lost for each in missed)
+        raise RuntimeError(f"{len(missed)} were not told, of whom {lost} were disconnected.") from error
     return time.perf_counter() - began
 
 

@@ -14,9 +14,10 @@ HOST = "127.0.0.1"
 AT_ONCE = 20
 TOLD = b'"type":"next"'
 ACKNOWLEDGED = b'"connection_ack"'
-ERRORS = (b'"type":"error"', b'"errors"')
-PING, PONG = b"\x89\x04", b"\x8a\x84\x00\x00\x00\x00"
-"""The beginnings of the server's control frame with four bytes, and of the answer. Neither can stand in JSON."""
+ERRORS = b'"errors"'
+TEXT, PING, PONG = 0x81, 0x89, 0x8A
+SHORT_MAX = 126
+"""From here on the length of a frame stands behind its second byte: in two bytes, or in eight."""
 ANSWERED_WITHIN_SECONDS = 120.0
 BEGINNING_SECONDS = 0.4
 
@@ -26,9 +27,9 @@ class Listener(asyncio.Protocol):
 
     def __init__(self, token: str, asked: Mapping[str, Any]) -> None:
         self.token, self.asked = token, asked
-        self.told = 0
+        self.told, self.is_lost = 0, False
         self.acknowledged = asyncio.get_running_loop().create_future()
-        self._rest = b""
+        self._unread, self._is_upgraded = b"", False
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -43,22 +44,47 @@ class Listener(asyncio.Protocol):
         )
 
     def data_received(self, data: bytes) -> None:
-        seen = self._rest + data
-        self.told += seen.count(TOLD)
-        if any(each in seen for each in ERRORS):
-            raise RuntimeError(seen.decode(errors="replace"))
-        place = seen.rfind(PING)
-        if place >= 0 and self._transport is not None:  # a pong too many does no harm
-            self._transport.write(PONG + seen[place + len(PING) : place + len(PING) + 4])
-        if b"101 Switching" in seen:
+        self._unread += data
+        if not self._is_upgraded:
+            head, end, rest = self._unread.partition(b"\r\n\r\n")
+            if not end:
+                return
+            if b" 101 " not in head:
+                raise RuntimeError(head.decode(errors="replace"))
+            self._is_upgraded, self._unread = True, rest
             self.send({"type": "connection_init", "payload": {"authorization": f"Bearer {self.token}"}})
-        if ACKNOWLEDGED in seen and not self.acknowledged.done():
+        while (frame := self._frame()) is not None:
+            self._read(*frame)
+
+    def _frame(self) -> tuple[int, bytes] | None:
+        """The next whole frame: its first byte and its content. A server's frames have no mask."""
+        unread, begins = self._unread, 2
+        if len(unread) < begins:
+            return None
+        length = unread[1]
+        if length >= SHORT_MAX:
+            begins += 2 if length == SHORT_MAX else 8
+            if len(unread) < begins:
+                return None
+            length = int.from_bytes(unread[2:begins])
+        if len(unread) < begins + length:
+            return None
+        self._unread = unread[begins + length :]
+        return unread[0], unread[begins : begins + length]
+
+    def _read(self, kind: int, content: bytes) -> None:
+        if kind == PING and self._transport is not None:
+            self._transport.write(bytes([PONG, 0x80 | len(content)]) + bytes(4) + content)
+        elif TOLD in content and ERRORS not in content:
+            self.told += 1
+        elif ACKNOWLEDGED in content:
             self.send({"id": "1", "type": "subscribe", "payload": dict(self.asked)})
             self.acknowledged.set_result(None)
-        # Shorter than what is looked for, and without a whole one: nothing is counted twice or missed.
-        self._rest = seen[-(len(TOLD) - 1) :]
+        elif kind == TEXT:
+            raise RuntimeError(content.decode(errors="replace"))
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.is_lost = True
         if not self.acknowledged.done():
             self.acknowledged.set_exception(exc or ConnectionError("The socket closed."))
 

@@ -8,12 +8,15 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from graphql_schema.billing import Bill
 from graphql_schema.errors import Wording
 from graphql_schema.reading.execution import Execution, Executor
+from graphql_schema.reading.price import QUERY_COST_MAX
 from graphql_schema.rings import Rings
 from graphql_schema.seats import Seat
 from services.identity.queries import Asker, actor_of_token, asker_of_token
 from services.kernel.access import Actor
+from services.kernel.buckets import Buckets
 from services.kernel.database import Snapshot, UnitOfWork
 from services.kernel.errors import OrganizationSuspended, Unauthenticated
 from services.kernel.languages import Language, choose
@@ -43,6 +46,8 @@ class Context:
 
     execution: Execution = field(default_factory=Execution, repr=False)
     """Which executor answers, and which one was asked for."""
+    bill: Bill = field(default_factory=Bill, repr=False)
+    """What it costs."""
     moment: Moment | None = field(default=None, repr=False)
     """Set where several transactions must see the same."""
 
@@ -50,6 +55,16 @@ class Context:
     def wording(self) -> Wording:
         """How errors are told to whoever asks."""
         return Wording(self.request_id, self.language)
+
+    @property
+    def query_cost_max(self) -> int:
+        """What the operation may cost."""
+        return QUERY_COST_MAX
+
+    @property
+    def buckets(self) -> Buckets:
+        """Where the price of an operation is taken from."""
+        return self.runtime.buckets
 
     @property
     def reads(self) -> Answers:

@@ -86,6 +86,11 @@ class QueryTooDeep(RequestRefused):
     message = "The document is nested too deeply."
 
 
+class QueryCostExceeded(RequestRefused):
+    code = "QUERY_COST_EXCEEDED"
+    message = "This operation may cost {cost}; at most {count} is allowed. Ask for smaller pages or fewer relations."
+
+
 class TimedOut(RequestRefused):
     code = "TIMEOUT"
     message = "The operation took too long and was stopped. Whether it had an effect is unknown."

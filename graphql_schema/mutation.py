@@ -51,6 +51,7 @@ from graphql_schema.inputs import (
 )
 from graphql_schema.payloads import PayloadShape, UserError, UserErrorCode, mutation_payload, payload_shape
 from graphql_schema.reading.resolvers import visible_ids
+from graphql_schema.reading.sizes import MUTATION as MUTATION_COST
 from services.kernel import idempotency
 from services.kernel.access import Actor, Permission
 from services.kernel.database import UnitOfWork
@@ -209,7 +210,9 @@ def _declare(
             "return": declaration.payload,
         }
         metadata = {MUTATION: declaration, PERMISSION: permission}
-        return strawberry.mutation(resolver=resolve, description=description, metadata=metadata)
+        return strawberry.mutation(
+            resolver=resolve, description=description, metadata=metadata, directives=[MUTATION_COST]
+        )
 
     return declare
 

@@ -23,10 +23,12 @@ import services
 from graphql_schema.reading.annotations import shape_of
 from graphql_schema.reading.declarations import ReadBack, declaration_of
 from graphql_schema.reading.mapping import vocabulary
+from graphql_schema.reading.sizes import ListSize
 from services.kernel.errors import REFUSALS, DomainError
 from services.kernel.languages import Language, said
 
 USER_ERRORS = "user_errors"
+FEW = ListSize(assumed_size=1)
 
 C = TypeVar("C", bound=type)
 
@@ -99,7 +101,7 @@ def mutation_payload(cls: C) -> C:
     error = strawberry.type(error, description="What the caller can repair. The act had no effect.")
     cls.__annotations__[USER_ERRORS] = list[error]
     described = "What the caller can repair; empty when the act was done."
-    setattr(cls, USER_ERRORS, strawberry.field(default_factory=list, description=described))
+    setattr(cls, USER_ERRORS, strawberry.field(default_factory=list, description=described, directives=[FEW]))
     return strawberry.type(description=inspect.cleandoc(cls.__doc__))(cls)
 
 

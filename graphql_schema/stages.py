@@ -16,7 +16,8 @@ from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 from strawberry.types.graphql import OperationType
 
 from graphql_schema.arguments import check_arguments
-from graphql_schema.errors import VALIDATION_FAILED, TimedOut, coded, refused
+from graphql_schema.billing import objects_in, pay, settle, told
+from graphql_schema.errors import VALIDATION_FAILED, QueryCostExceeded, TimedOut, coded, refused
 from graphql_schema.limits import (
     EXECUTION_SECONDS_MAX,
     PARSE_OPTIONS,
@@ -74,19 +75,30 @@ class Stages(SchemaExtension):
         return cast("ApiSchema", self.execution_context.schema).operations
 
     async def on_execute(self) -> AsyncIterator[None]:
+        execution = self.execution_context
         self._trim()
-        if self.execution_context.operation_type is OperationType.SUBSCRIPTION:
+        if execution.operation_type is OperationType.SUBSCRIPTION:
+            await pay(execution.context)
             yield  # lives long; each of its events is bounded by statement_timeout
             return
         try:
             async with asyncio.timeout(self.execution_seconds_max):
                 await self._answer()
                 yield
-                self._put_back(self.execution_context.result)
+                self._put_back(execution.result)
         except TimeoutError as error:
             raise TimedOut from error
-        if self.execution_context.operation_type is OperationType.QUERY:
+        finally:
+            result: Any = execution.result
+            settle(execution.context, None if result is None or result.data is None else objects_in(result.data))
+        if execution.operation_type is OperationType.QUERY:
             self._refuse_bad_input()
+
+    def get_results(self) -> dict[str, Any]:
+        execution = self.execution_context
+        is_priced = execution.context.bill.requested is not None
+        is_told = is_priced and execution.operation_type is not OperationType.SUBSCRIPTION
+        return {"cost": told(execution.context)} if is_told else {}
 
     def _explain_syntax(self) -> None:
         execution = self.execution_context
@@ -130,9 +142,13 @@ class Stages(SchemaExtension):
     async def _answer(self) -> None:
         """Answer by one statement where that is possible; then there is nothing left to execute."""
         execution = self.execution_context
-        if self.prepared is None:
+        if execution.context.bill.is_only_priced:
+            execution.result = ExecutionResult(data=None, errors=None)
             return
         try:
+            await pay(execution.context)
+            if self.prepared is None:
+                return
             answer = await self.operations.answer(self.prepared, execution.context)
         except RequestRefused as refusal:
             execution.result = ExecutionResult(data=None, errors=[refused(refusal)])
@@ -151,10 +167,22 @@ class Stages(SchemaExtension):
             self.kept = self.operations.keep(execution.query or "", name, document)
         if self.kept is not None and not execution.context.execution.is_tried:
             self.prepared = self.operations.prepare(self.kept, variables, execution.context)
-        if self.prepared is not None:
-            return []
-        schema = cast("ApiSchema", execution.schema).core
-        return check_arguments(schema, document, execution.operation_name, variables, execution.context)
+        if self.prepared is None:
+            schema = cast("ApiSchema", execution.schema).core
+            errors = check_arguments(schema, document, execution.operation_name, variables, execution.context)
+            if errors:
+                return errors
+        return self._too_dear()
+
+    def _too_dear(self) -> list[GraphQLError]:
+        execution = self.execution_context
+        try:
+            if self.kept is not None:
+                price, variables = self.operations.price(self.kept, execution.variables or {})
+                execution.context.bill.set_price(price, variables, execution.context.query_cost_max)
+        except QueryCostExceeded as refusal:
+            return [refused(refusal)]
+        return []
 
     def _invalid(self, document: DocumentNode) -> list[GraphQLError]:
         execution = self.execution_context

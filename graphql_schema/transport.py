@@ -23,6 +23,8 @@ from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 
 from graphql_schema import sockets
+from graphql_schema.billing import Bill, objects_in_json, pay, settle, told
+from graphql_schema.billing import headers as rate_headers
 from graphql_schema.context import Context, authenticate, language_of
 from graphql_schema.errors import (
     BadRequest,
@@ -37,6 +39,8 @@ from graphql_schema.errors import (
     Wording,
     code_of,
     log_defect,
+    presented,
+    refused,
 )
 from graphql_schema.event_streams import EventStreamResponse, StreamConnection
 from graphql_schema.guard import Guard
@@ -69,6 +73,7 @@ from services.kernel.runtime import Runtime
 
 EXCHANGE = "belfry.exchange"
 LANGUAGE = "belfry.language"
+COST_ONLY = "X-Cost-Only"
 EXECUTION = "X-Execution"
 """Which executor answered; on a request, which one shall."""
 
@@ -79,9 +84,10 @@ class Exchange:
 
     media: Media
     data: GraphQLRequestData
-    execution: Execution
-    language: Language
+    context: Context
     kind: str = EXECUTED
+    is_english: bool = False
+    """Whether it says something that has no translation."""
     retry_after_seconds: int | None = None
 
 
@@ -159,46 +165,59 @@ class Api(GraphQL[Any, None]):
         stream = StreamConnection(self.feeds, request_id_of(request.scope), language, token, asker.actor)
         if media is None:
             return EventStreamResponse(self.schema.stream, asked, stream, self.guard)
-        execution = Execution(self._asked_executor(headers.get(EXECUTION)))
-        request.scope[EXCHANGE] = Exchange(media, asked, execution, language)
         context = Context(
             runtime=self.runtime,
             actor=asker.actor,
             request_id=request_id_of(request.scope),
             language=language,
             token=token,
-            execution=execution,
+            execution=Execution(self._asked_executor(headers.get(EXECUTION))),
+            bill=Bill(is_only_priced=headers.get(COST_ONLY) == "1"),
         )
+        exchange = request.scope[EXCHANGE] = Exchange(media, asked, context)
         try:
-            return await self._known(request.scope[EXCHANGE], context) or await self.run(request, context=context)
+            return await self._known(exchange) or await self.run(request, context=context)
         except SubscriptionNeedsStream:
             if not streams:
                 raise
             return EventStreamResponse(self.schema.stream, asked, stream, self.guard)
 
-    async def _known(self, exchange: Exchange, context: Context) -> Response | None:
+    async def _known(self, exchange: Exchange) -> Response | None:
         """Answer a query whose text is known, by its statement: past all that was done when it was seen first.
 
         None when Strawberry must answer, which is all the same for the client.
         """
-        data, operations = exchange.data, self.schema.operations
+        context, data, operations = exchange.context, exchange.data, self.schema.operations
         kept = operations.find(data.query or "", data.operation_name)
-        if kept is None:
+        if kept is None or context.bill.is_only_priced:
             return None
         context.execution.is_tried = True
         prepared = operations.prepare(kept, data.variables or {}, context)
         if prepared is None:
             return None
         try:
+            context.bill.set_price(prepared.price, prepared.variables, context.query_cost_max)
             async with asyncio.timeout(EXECUTION_SECONDS_MAX):
+                await pay(context)
                 answer = await operations.answer(prepared, context)
         except TimeoutError as error:
             raise TimedOut from error
         except RequestRefused as refusal:
-            response = refusal_response(refusal, exchange.media, context.wording)
-            response.headers[EXECUTION] = context.execution.used
-            return response
-        return None if answer is None else self._response(f'{{"data":{answer}}}'.encode(), exchange)
+            return self._refused(refusal, exchange)
+        if answer is None:
+            settle(context, None)
+            return None
+        data = answer.encode()
+        settle(context, objects_in_json(data) - 1)
+        return self._response(b'{"data":%b,"extensions":{"cost":%b}}' % (data, orjson.dumps(told(context))), exchange)
+
+    def _refused(self, refusal: RequestRefused, exchange: Exchange) -> Response:
+        """The answer to an operation that has a price and no data."""
+        context = exchange.context
+        settle(context, None)
+        exchange.kind, exchange.retry_after_seconds = refusal.code, refusal.retry_after_seconds
+        errors = [each.formatted for each in presented([refused(refusal)], context.wording)]
+        return self._response(orjson.dumps({"errors": errors, "extensions": {"cost": told(context)}}), exchange)
 
     def _asked_executor(self, named: str | None) -> Executor | None:
         """Anybody may compare the two ways on an installation of one machine; elsewhere it would only cost."""
@@ -238,8 +257,7 @@ class Api(GraphQL[Any, None]):
         exchange: Exchange = request.scope[EXCHANGE]
         errors = result.errors or []
         body: dict[str, Any] = {"errors": [each.formatted for each in errors]} if errors else {}
-        if any(cast("PresentedError", each).language is not exchange.language for each in errors):
-            exchange.language = Language.EN
+        exchange.is_english = any(cast("PresentedError", each).language is Language.EN for each in errors)
         if result.data is None and errors and all(each.path is None for each in errors):
             exchange.kind = code_of(errors[0])
             exchange.retry_after_seconds = (errors[0].extensions or {}).get("retryAfter")
@@ -253,7 +271,9 @@ class Api(GraphQL[Any, None]):
         return self._response(self.encode_json(response_data), cast("ExchangeResponse", sub_response).exchange)
 
     def _response(self, body: bytes, exchange: Exchange) -> Response:
-        headers = {**HEADERS, EXECUTION: exchange.execution.used, "Content-Language": exchange.language}
+        context = exchange.context
+        language = Language.EN if exchange.is_english else context.language
+        headers = {**HEADERS, **rate_headers(context), EXECUTION: context.execution.used, "Content-Language": language}
         if exchange.retry_after_seconds is not None:
             headers["Retry-After"] = str(exchange.retry_after_seconds)
         return Response(

@@ -5,9 +5,11 @@ from typing import Any
 
 import strawberry
 
-from graphql_schema.identity.types import Viewer
+from graphql_schema.billing import Billed, bucket_of
+from graphql_schema.identity.types import RateLimit, Viewer
 from graphql_schema.reading.resolvers import ReadingContext
 from graphql_schema.tenancy.types import Organization, Person
+from services.kernel.buckets import CAPACITY, RESTORED_A_SECOND
 
 
 @strawberry.type
@@ -23,4 +25,17 @@ class IdentityQueries:
             organization=Organization.of(actor.tenant_id),
             roles=list(actor.roles),
             permissions=[permission.value for permission in actor.permissions],
+        )
+
+    @strawberry.field(
+        description="How much the caller may still ask for. Every valid credential may read it; to know what an "
+        "operation would cost, send it with the header `X-Cost-Only: 1`."
+    )
+    async def rate_limit(self, info: strawberry.Info[Any, None]) -> RateLimit:
+        context: Billed = info.context
+        return RateLimit(
+            maximum_query_cost=context.query_cost_max,
+            maximum_available=CAPACITY,
+            currently_available=context.buckets.available(bucket_of(context.actor)),
+            restore_rate=RESTORED_A_SECOND,
         )

@@ -19,6 +19,18 @@ vocabulary(
 )
 
 
+@strawberry.type(
+    description="How much the caller may ask for. Every operation takes its cost from a bucket, which fills again."
+)
+class RateLimit:
+    """The caller's bucket. The same figures come with every answer, in `extensions.cost`."""
+
+    maximum_query_cost: int = strawberry.field(description="What one operation may cost at most.")
+    maximum_available: int = strawberry.field(description="What a full bucket holds.")
+    currently_available: int = strawberry.field(description="What is left, this operation taken into account.")
+    restore_rate: int = strawberry.field(description="What comes back every second.")
+
+
 @strawberry.type(description="Who is asking, and what this caller may do.")
 class Viewer:
     """The caller. Made by hand, because it is the credential and not a row."""

@@ -39,6 +39,7 @@ from graphql_schema.reading.admission import Need, needs_of
 from graphql_schema.reading.binding import run, safe_form
 from graphql_schema.reading.execution import FALLBACKS, SAMPLES, STATEMENTS, Executor, Spent
 from graphql_schema.reading.plan import NotCompilable, Plan, plan
+from graphql_schema.reading.price import Price, price_of
 from graphql_schema.reading.requests import Request, requests_of, shape_of
 from graphql_schema.reading.resolvers import ReadingContext
 from graphql_schema.reading.sampling import alike, ordinarily
@@ -120,6 +121,8 @@ class Prepared:
     plan: Plan
     requests: Sequence[Request]
     raw: dict[str, Any]
+    price: Price
+    variables: Mapping[str, Any]
 
 
 class CompiledContext(ReadingContext, Protocol):
@@ -129,6 +132,8 @@ class CompiledContext(ReadingContext, Protocol):
     def reads(self) -> Answers: ...
     @property
     def request_id(self) -> str: ...
+    @property
+    def query_cost_max(self) -> int: ...
     def moments(self) -> AbstractAsyncContextManager[Moment]: ...
     def at(self, moment: Moment) -> "CompiledContext": ...
 
@@ -140,6 +145,7 @@ class Operations:
         self.schema, self.sampled_share = schema, sampled_share
         self._texts: LRUCache[TextKey, Kept] = LRUCache(DOCUMENT_CHARACTERS_MAX, getsizeof=_length)
         self._plans: LRUCache[Any, Planned] = LRUCache(DOCUMENT_CHARACTERS_MAX, getsizeof=_weight)
+        self._prices: LRUCache[Any, Price] = LRUCache(DOCUMENT_CHARACTERS_MAX, getsizeof=lambda _: PLAN_WEIGHT)
         self._trims: LRUCache[Any, Divided | None] = LRUCache(DOCUMENT_CHARACTERS_MAX, getsizeof=lambda _: PLAN_WEIGHT)
         self._statements: LRUCache[Any, Written] = LRUCache(STATEMENT_CHARACTERS_MAX, getsizeof=_size)
 
@@ -162,6 +168,20 @@ class Operations:
     def spent(self) -> Mapping[str, Spent]:
         """The database's time by the hash of the document, for those that are known now."""
         return {kept.key[0].hex(): kept.spent for kept in self._texts.values() if kept.spent.runs}
+
+    def price(self, kept: Kept, raw: Mapping[str, Any]) -> tuple[Price, Mapping[str, Any]]:
+        """What an operation may cost, and the variables that decide it. They must be in order."""
+        variables = get_variable_values(self.schema, kept.operation.variable_definitions or (), dict(raw))
+        if isinstance(variables, list):
+            raise variables[0]
+        return self._price(kept, variables), variables.coerced
+
+    def _price(self, kept: Kept, variables: VariableValues) -> Price:
+        key = (kept.key, tuple(variables.coerced.get(each) for each in kept.switches))
+        found = self._prices.get(key)
+        if found is None:
+            found = self._prices[key] = price_of(self.schema, kept.document, kept.operation, variables)
+        return found
 
     # Requests.
 
@@ -226,8 +246,12 @@ class Operations:
         known = planned.known.get(context.actor.tenant_id)
         if known is None:
             known = planned.known[context.actor.tenant_id] = {}
+        price = self._price(kept, variables)
+        if price.of(variables.coerced) > context.query_cost_max:
+            raise NotCompilable("refused")
         requests = requests_of(planned.plan, variables, context, known)
-        return Prepared(kept, (*key, shape_of(requests)), planned.plan, requests, dict(raw))
+        key = (*key, shape_of(requests))
+        return Prepared(kept, key, planned.plan, requests, dict(raw), price, variables.coerced)
 
     def _planned(self, kept: Kept, variables: VariableValues) -> Planned:
         try:

@@ -43,6 +43,7 @@ from graphql_schema.reading.figures import figure_rows
 from graphql_schema.reading.inputs import as_tree, filter_input, order_input
 from graphql_schema.reading.requests import figure_values, find_node, list_request
 from graphql_schema.reading.rows import Row, frame_of, key_label
+from graphql_schema.reading.sizes import FIGURE, PAGE, SERIES_SIZE, ListSize
 from services.kernel.access import Actor
 from services.kernel.database import Snapshot
 from services.kernel.errors import BadUserInput
@@ -133,6 +134,7 @@ class ReadsList(Reads):
         named = next((each.name for each in self.target.orders if each.column is order.column), order.column.name)
         direction = "descending" if order.descending else "ascending"
         field.description = f"{self.description} Without orderBy: {to_camel_case(named)} {direction}."
+        field.directives[:] = [PAGE]
         field.arguments = list_arguments(self.target)
         if self.declared.searched_by is not None:
             field.arguments.append(_argument("query", str | None, SEARCH_DESCRIPTION))
@@ -195,6 +197,7 @@ class ReadsNodes(ReadsNode):
     """`nodes(ids:)`: the same for several, in the order asked."""
 
     def apply(self, field: StrawberryField) -> None:
+        field.directives[:] = [ListSize(assumed_size=NODES_MAX, slicing_arguments=["ids"])]
         field.arguments = [_argument("ids", list[strawberry.ID], f"At most {NODES_MAX} global ids.")]
 
     def check(self, ids: Sequence[str]) -> None:
@@ -238,6 +241,7 @@ class ReadsFigure(Reads):
     def apply(self, field: StrawberryField) -> None:
         super().apply(field)
         self.is_list = shape_of(field).is_list
+        field.directives[:] = [FIGURE, ListSize(assumed_size=SERIES_SIZE)] if self.is_list else [FIGURE]
         field.arguments = [
             _figure_argument(name, each) for name, each in self.target.arguments.items() if name not in self.without
         ]

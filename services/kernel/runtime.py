@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import redis.asyncio as redis
 
 from services.kernel import bell
+from services.kernel.buckets import Buckets
 from services.kernel.clock import Clock, utc_now
 from services.kernel.database import Database
 from services.kernel.encryption import Vault
@@ -23,6 +24,7 @@ class Runtime:
     database: Database
     vault: Vault
     valkey: redis.Redis
+    buckets: Buckets
     outbound: OutboundClient
     clock: Clock
 
@@ -32,10 +34,12 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
     """Open the pools and clients of one process."""
     valkey = bell.connect(settings.valkey_url)
     database = Database(settings.database_url, bell=bell.ValkeyBell(valkey), binding=settings.tenant_binding)
+    buckets = Buckets(valkey)
     outbound = OutboundClient(allowed=settings.outbound_allow)
     try:
-        yield Runtime(settings, database, Vault(settings.master_key), valkey, outbound, utc_now)
+        yield Runtime(settings, database, Vault(settings.master_key), valkey, buckets, outbound, utc_now)
     finally:
         await outbound.aclose()
         await database.close()
+        await buckets.close()
         await valkey.aclose()

@@ -188,7 +188,7 @@ async def test_the_process_serves_logs_json_and_ends_when_it_is_told_to(
                 assert "server" not in alive.headers
                 headers = {"Authorization": f"Bearer {token}"}
                 viewer = await client.post("/graphql", json={"query": "{ viewer { roles } }"}, headers=headers)
-                assert viewer.json() == {"data": {"viewer": {"roles": ["COORDINATOR"]}}}
+                assert viewer.json()["data"] == {"viewer": {"roles": ["COORDINATOR"]}}
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)

@@ -64,8 +64,8 @@ async def everything_works(street: Street, town: TestOrganization) -> None:
     token, shown = street.token(Role.OPERATOR, "ROADS"), encode_id("CV", mine)
     row = {"id": shown, "state": "OPEN", "department": {"name": "Roads"}}
     for _ in range(2):
-        found = await asked(street.api, token, INBOX)
-        assert found == ("compiled", {"data": {"conversations": {"totalCount": 1, "nodes": [row]}}})
+        executor, found = await asked(street.api, token, INBOX)
+        assert (executor, found["data"]) == ("compiled", {"conversations": {"totalCount": 1, "nodes": [row]}})
     async with street.api.socket(token) as socket:
         await watch(socket, street)
         await street.say(theirs)  # not for these ears

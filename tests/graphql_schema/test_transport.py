@@ -185,7 +185,7 @@ def test_negotiation_honors_quality(accept: str | None, media: Media | None) -> 
 
 
 def test_every_code_has_a_status_or_belongs_to_a_later_transport() -> None:
-    later = {"QUERY_COST_EXCEEDED", "PERSISTED_DOCUMENT_NOT_FOUND", "PERSISTED_DOCUMENT_REQUIRED"}
+    later = {"PERSISTED_DOCUMENT_NOT_FOUND", "PERSISTED_DOCUMENT_REQUIRED"}
     assert set(STATUSES) - {EXECUTED} == errors.CODES - later
     for kind in STATUSES:
         assert status_for(kind, Media.GRAPHQL) >= 200

@@ -26,7 +26,8 @@ from tests.support.organizations import TestOrganization, found_organization
 async def test_queries_mutations_and_subscriptions_run_over_one_socket(api: Served, token: str) -> None:
     async with api.socket(token) as socket:
         await socket.subscribe("{ echo }", "q")
-        assert await socket.receive() == {"id": "q", "type": "next", "payload": {"data": {"echo": "hello"}}}
+        frame = await socket.receive()
+        assert (frame["id"], frame["type"], frame["payload"]["data"]) == ("q", "next", {"echo": "hello"})
         assert await socket.receive() == {"id": "q", "type": "complete"}
         await socket.subscribe("subscription ($to: Int!) { count(to: $to) }", "s", to=2)
         frames = [await socket.receive() for _ in range(3)]

@@ -23,4 +23,4 @@ async def town(database: Database) -> Town:
 def runtime(settings: Settings, database: Database) -> Runtime:
     """Without network and without Valkey, for handlers that call nobody."""
     missing: Any = None
-    return Runtime(settings, database, Vault(settings.master_key), missing, missing, lambda: datetime.now(UTC))
+    return Runtime(settings, database, Vault(settings.master_key), missing, missing, missing, lambda: datetime.now(UTC))

@@ -9,6 +9,7 @@ from typing import Any
 
 import strawberry
 
+from graphql_schema.billing import Bill
 from graphql_schema.conversations.queries import ConversationQueries
 from graphql_schema.deliveries.queries import DeliveryQueries
 from graphql_schema.identity.queries import IdentityQueries
@@ -68,6 +69,19 @@ class Query(NodeQueries, ConversationQueries, DeliveryQueries, IdentityQueries, 
     """All declared roots."""
 
 
+class Ample:
+    """A bucket that nobody empties."""
+
+    def available(self, key: Any) -> int:
+        return 10_000
+
+    async def take(self, key: Any, cost: int) -> None:
+        """There is always more."""
+
+    def refund(self, key: Any, amount: int) -> None:
+        """It is full."""
+
+
 @dataclass
 class Reader:
     """The least context that reads need."""
@@ -87,12 +101,15 @@ class Reader:
         return self.database.reads.moment()
 
     moment: Moment | None = None
+    bill: Bill = field(default_factory=Bill)
+    buckets: Ample = field(default_factory=Ample)
+    query_cost_max: int = 10**9
 
     def snapshot(self) -> Any:
         return self.database.snapshot(self.actor, self.moment)
 
     def at(self, moment: Moment) -> "Reader":
-        return replace(self, moment=moment, loaders={}, execution=Execution(Executor.ORDINARY))
+        return replace(self, moment=moment, loaders={}, execution=Execution(Executor.ORDINARY), bill=Bill())
 
 
 @dataclass

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from graphql_schema.billing import objects_in
 from graphql_schema.conversations.types import Contact, Conversation
 from graphql_schema.reading.declarations import encode_id
 from graphql_schema.reading.execution import STATEMENTS, Execution, Executor, counted
@@ -73,12 +74,16 @@ async def compare(schema: ApiSchema, database: Database, chance: Random, planted
     actor = planted.actor(role, chance.choice([None, "ROADS"]) if role is Role.OPERATOR else None)
     reader = Reader(database, actor)
     async with database.reads.moment() as moment:
-        ordinary = await schema.execute(document, author.variables, reader.at(moment))
-        asking = replace(reader.at(moment), execution=Execution())
+        once, asking = reader.at(moment), replace(reader.at(moment), execution=Execution())
+        ordinary = await schema.execute(document, author.variables, once)
         compiled = await schema.execute(document, author.variables, asking)
     (data, errors), (other_data, other_errors) = told(compiled), told(ordinary)
     assert errors == other_errors, where
     assert alike(data, other_data, moment.began_at), f"{where}\n{data.decode()}\n{other_data.decode()}"
+    for answered, result in ((asking, compiled), (once, ordinary)):
+        bill = answered.bill
+        assert result.data is None or bill.weights + objects_in(result.data) <= (bill.requested or 0), where
+    assert asking.bill.requested == once.bill.requested
     codes = [(each.extensions or {}).get("code") for each in ordinary.errors or ()]
     TOLD[str(codes[0]) if codes else asking.execution.used.value] += 1
 

@@ -14,15 +14,18 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
 import orjson
 
-from tests.support.peers.atproto_install import Installation, install, installation
+from tests.support.node_packages import Installation, NodePackages
 
 __all__ = ["Peer", "PeerAccount", "install", "running_peer"]
 
+PACKAGES = NodePackages(Path(__file__).resolve().parent / "atproto", compiled="better-sqlite3")
+install = PACKAGES.install
 START_SECONDS_MAX = 180.0
 STOP_SECONDS_MAX = 10.0
 LINE_BYTES_MAX = 1_048_576
@@ -69,7 +72,7 @@ async def running_peer(postgres_url: str, valkey_url: str) -> AsyncIterator[Peer
             "DB_POSTGRES_SCHEMA": "peer",
             "REDIS_HOST": valkey,
         }
-        async with _process(installation(), environment) as peer:
+        async with _process(PACKAGES.installation(), environment) as peer:
             yield peer
 
 
@@ -78,7 +81,7 @@ async def _process(found: Installation, environment: Mapping[str, str]) -> Async
     with tempfile.TemporaryFile() as log:
         process = await asyncio.create_subprocess_exec(
             str(found.node),
-            str(found.script),
+            str(found.folder / "start.mjs"),
             cwd=found.folder,
             env=environment,
             stdin=PIPE,  # Its end is our end: the peer exits when this pipe closes, even if we are killed.

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""docs/api.md, table by table: what it says is what the code has, and there is nothing that it leaves out."""
+
+import re
+from collections.abc import Mapping
+
+import pytest
+
+from graphql_schema import errors, event_streams, limits, sockets
+from graphql_schema.connections import PAGE_SIZE_MAX
+from graphql_schema.negotiation import EXECUTED, STATUSES
+from graphql_schema.reading import bounds, price, resolvers, sizes
+from services.kernel import buckets
+from tests.support.source import ROOT
+
+PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+CODE = re.compile(r"`([A-Z_]{4,})`")
+LATER = {"PERSISTED_DOCUMENT_NOT_FOUND", "PERSISTED_DOCUMENT_REQUIRED"}
+"""Codes of trusted documents, which are not served yet."""
+
+LIMITS: Mapping[str, tuple[float, ...]] = {
+    "body, and frame of a socket": (limits.BODY_BYTES_MAX,),
+    "time for a body to arrive": (limits.BODY_SECONDS_MAX,),
+    "nesting of JSON": (limits.JSON_NESTING_MAX,),
+    "tokens of a document": (limits.TOKENS_MAX,),
+    "levels": (limits.DEPTH_MAX,),
+    "fields, those of fragments wherever they are spread": (limits.FIELDS_MAX,),
+    "aliases": (limits.ALIASES_MAX,),
+    "root fields": (limits.ROOT_FIELDS_MAX,),
+    "directives": (limits.DIRECTIVES_MAX,),
+    "directives in one place": (limits.DIRECTIVES_IN_ONE_PLACE_MAX,),
+    "definitions": (limits.DEFINITIONS_MAX,),
+    "items of a page, of a list in an input, and of `nodes(ids:)`": (
+        PAGE_SIZE_MAX, bounds.INPUT_LIST_MAX, resolvers.NODES_MAX
+    ),
+    "characters of a text, unless its field says otherwise": (bounds.TEXT_LENGTH_MAX,),
+    "cost of an operation": (price.QUERY_COST_MAX,),
+    "time of an operation": (limits.EXECUTION_SECONDS_MAX,),
+    "operations at a time on one socket": (limits.SUBSCRIPTIONS_PER_CONNECTION_MAX,),
+    "time for `connection_init`": (limits.CONNECTION_INIT_TIMEOUT.total_seconds(),),
+}  # fmt: skip
+
+
+def table(first: str) -> list[list[str]]:
+    """The rows of the table whose first column has this name."""
+    lines = PAGE.splitlines()
+    start = next(place for place, line in enumerate(lines) if line.startswith(f"| {first} |")) + 2
+    rows: list[list[str]] = []
+    for line in lines[start:]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    return rows
+
+
+def test_every_status_is_told_and_every_told_status_is_true() -> None:
+    told = {
+        code: (int(graphql), int(json))
+        for _, graphql, json, codes in table("Case")
+        for code in CODE.findall(codes) or [EXECUTED]
+    }
+    assert told == {code: tuple(statuses) for code, statuses in STATUSES.items()}
+
+
+@pytest.mark.parametrize("row", table("Limit"), ids=lambda row: row[0])
+def test_a_limit_is_what_it_is_told_to_be(row: list[str]) -> None:
+    name, most, otherwise = row
+    [number] = re.findall(r"\d+", most)
+    assert {float(number)} == {float(each) for each in LIMITS[name]}
+    assert CODE.findall(otherwise) or re.fullmatch(r"close \d{4}", otherwise)
+    assert set(CODE.findall(otherwise)) <= set(STATUSES)
+
+
+def test_no_limit_is_left_out() -> None:
+    assert [row[0] for row in table("Limit")] == list(LIMITS)
+
+
+def test_the_codes_are_the_closed_list() -> None:
+    section = PAGE[PAGE.index("## 6. Error codes") :]
+    assert set(CODE.findall(section)) - {"FORBIDDEN"} == errors.CODES - LATER - {"FORBIDDEN"}
+    assert set(STATUSES) - {EXECUTED} == errors.CODES - LATER
+
+
+def test_the_close_codes_are_those_of_sockets() -> None:
+    told = {int(code) for code, _ in table("Close code")}
+    ours = {sockets.INVALID_MESSAGE, sockets.UNACKNOWLEDGED, sockets.REFUSED, sockets.DUPLICATE}
+    assert ours <= told
+    assert told - ours == {4408, 4429}  # of the library that speaks the protocol
+
+
+def test_the_figures_of_costs_are_those_of_the_code() -> None:
+    section = PAGE[PAGE.index("## 5. Cost") : PAGE.index("## 6.")]
+    assert f"cost {price.INTROSPECTION} each" in section
+    assert f"taken for {sizes.ASSUMED_SIZE} items" in section
+    assert f"{buckets.CAPACITY:,} that fills by {buckets.RESTORED_A_SECOND} a second" in section
+    example = section[section.index("```json") : section.index("```\n\nThe headers")]
+    names = set(re.findall(r'"(\w+)":', example)) - {"extensions", "cost"}
+    assert names == {
+        "requestedQueryCost", "actualQueryCost", "maximumQueryCost", "throttleStatus",
+        "maximumAvailable", "currentlyAvailable", "restoreRate",
+    }  # fmt: skip
+
+
+def test_the_stream_beats_as_often_as_told() -> None:
+    [row] = [row for row in table("Transport") if row[0] == "Server-sent events"]
+    assert f"a comment every {event_streams.HEARTBEAT_SECONDS:.0f} s" in row[2]
