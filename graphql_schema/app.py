@@ -30,6 +30,7 @@ from graphql_schema.negotiation import Media, not_found_response, refusal_respon
 from graphql_schema.request_ids import RequestIds, request_id_of
 from graphql_schema.rings import Rings
 from graphql_schema.schema import ApiSchema, api_schema
+from graphql_schema.tickets import ticket_routes
 from graphql_schema.transport import Api, wording_of
 from services.conversations import routes as contact_form
 from services.kernel.runtime import Runtime, open_runtime
@@ -47,7 +48,7 @@ SDL_HEADERS = {"Cache-Control": "public, max-age=300"}
 Door = Callable[[Runtime], Sequence[BaseRoute]]
 """A function of a domain's `routes` module: HTTP that is not GraphQL, each door with its own bounds."""
 
-DOORS: tuple[Door, ...] = (health_routes, contact_form.routes)
+DOORS: tuple[Door, ...] = (health_routes, ticket_routes, contact_form.routes)
 
 log = structlog.get_logger()
 

@@ -28,6 +28,7 @@ from graphql_schema.limits import SUBSCRIPTIONS_PER_CONNECTION_MAX
 from graphql_schema.live.connection import LiveConnection
 from graphql_schema.live.feeds import Feeds
 from graphql_schema.live.running import ClientGone, refuse, run
+from graphql_schema.tickets import redeem
 from services.kernel.errors import RequestRefused, ServiceUnavailable, Throttled
 
 INVALID_MESSAGE = 4400
@@ -47,8 +48,11 @@ class Connection(LiveConnection):
         self.connection_params: Mapping[str, Any] = {}  # Strawberry writes the payload of connection_init here
 
     async def open(self) -> None:
-        """Authenticate by the payload of connection_init. Raises RequestRefused."""
-        self.token, asker = await authenticate(self.runtime, self.connection_params.get("authorization"))
+        """Authenticate by the payload of connection_init: a credential, or a ticket for one. Raises RequestRefused."""
+        authorization, ticket = self.connection_params.get("authorization"), self.connection_params.get("ticket")
+        if isinstance(ticket, str):
+            authorization = f"Bearer {await redeem(self.runtime, ticket)}"
+        self.token, asker = await authenticate(self.runtime, authorization)
         wished, header = self.connection_params.get("language"), self.websocket.headers.get("accept-language")
         self.actor = asker.actor
         self.language = language_of(wished if isinstance(wished, str) else header, asker.languages)
