@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""However a credential ends or its rights change, sockets and streams end too: at the next event, or soon without one."""
+"""However a credential ends or its rights change, sockets and streams end too: at the next event or soon without."""
 
 from collections.abc import Mapping
 
