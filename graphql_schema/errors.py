@@ -24,6 +24,7 @@ PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
 VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
 INTERNAL = "INTERNAL_SERVER_ERROR"
 CAUSES_MAX = 10
+MESSAGE_LENGTH_MAX = 500
 
 # fmt: off
 CODES = frozenset({
@@ -164,7 +165,7 @@ def _presented(error: GraphQLError, wording: Wording) -> PresentedError:
     origin = _origin(error)
     code = None if isinstance(origin, RequestRefused) else _own_code(error, origin)
     if code is not None:
-        return _copy(error, error.message, _extensions(code, wording.request_id))
+        return _copy(error, _short(error.message), _extensions(code, wording.request_id))
     if not isinstance(origin, RequestRefused):
         log_defect(origin or error, wording.request_id, error.path)
         origin = Defect()
@@ -172,6 +173,11 @@ def _presented(error: GraphQLError, wording: Wording) -> PresentedError:
     found = _copy(error, said(origin, wording.language), extensions)
     found.language = wording.language
     return found
+
+
+def _short(message: str) -> str:
+    """What graphql-core says, which repeats the names and values that it was sent."""
+    return message if len(message) <= MESSAGE_LENGTH_MAX else f"{message[:MESSAGE_LENGTH_MAX]}…"
 
 
 def _origin(error: GraphQLError) -> BaseException | None:

@@ -38,12 +38,13 @@ from graphql_schema.errors import (
     PayloadTooLarge,
     QueryTooDeep,
 )
-from services.kernel.errors import RequestRefused
+from services.kernel.errors import BadUserInput, RequestRefused
 
 BODY_BYTES_MAX = 256 * 1024
 """Also the limit of one WebSocket frame (Uvicorn's ws_max_size)."""
 BODY_SECONDS_MAX = 10.0
 JSON_NESTING_MAX = 64
+VARIABLE_VALUES_MAX = 2_000
 TOKENS_MAX = 1_500
 COMMENTS_MAX = 500
 DEPTH_MAX = 12
@@ -98,6 +99,20 @@ def parse_object(body: bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise BadRequest
     return found
+
+
+def check_variables(variables: Mapping[str, Any] | None) -> None:
+    """Refuse more values than any operation can use, before each is coerced. Raises BadUserInput."""
+    found, pending = 0, list[Any]((variables or {}).values())
+    while pending:
+        value = pending.pop()
+        found += 1
+        if found > VARIABLE_VALUES_MAX:
+            raise BadUserInput("variables hold at most {count} values.", count=VARIABLE_VALUES_MAX)
+        if isinstance(value, dict):
+            pending.extend(value.values())
+        elif isinstance(value, list):
+            pending.extend(value)
 
 
 def check_nesting(body: bytes) -> None:

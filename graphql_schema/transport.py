@@ -49,6 +49,7 @@ from graphql_schema.limits import (
     EXECUTION_SECONDS_MAX,
     SUBSCRIPTIONS_PER_CONNECTION_MAX,
     check_nesting,
+    check_variables,
     parse_object,
     receive_body,
 )
@@ -162,6 +163,7 @@ class Api(GraphQL[Any, None]):
         token, asker = await authenticate(self.runtime, headers.get("authorization"))
         language = request.scope[LANGUAGE] = language_of(headers.get("accept-language"), asker.languages)
         asked = request_data(parse_object(body))
+        check_variables(asked.variables)
         stream = StreamConnection(self.feeds, request_id_of(request.scope), language, token, asker.actor)
         if media is None:
             return EventStreamResponse(self.schema.stream, asked, stream, self.guard)

@@ -11,6 +11,7 @@ from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.utils.aio import aclosing
 
 from graphql_schema.errors import Defect, log_defect, presented, refused
+from graphql_schema.limits import check_variables
 from graphql_schema.live.connection import LiveConnection
 from graphql_schema.seats import Seat
 from services.kernel.errors import RequestRefused
@@ -43,6 +44,7 @@ async def run(stream: Stream, asked: GraphQLRequestData, connection: LiveConnect
     """Run one operation to its end. Never raises: the connection must outlive it."""
     seat = Seat(connection.feeds, channel.put)
     try:
+        check_variables(asked.variables)
         while await _run_alone(stream, asked, connection, channel, seat):
             await seat.sit()
     except ClientGone:

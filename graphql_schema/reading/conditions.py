@@ -36,7 +36,13 @@ from graphql_schema.reading.declarations import (
     plain,
     readable_over,
 )
-from graphql_schema.reading.inputs import FILTER_DEPTH_MAX, LIST_LENGTH_MAX, ORDER_FIELDS_MAX, value_type
+from graphql_schema.reading.inputs import (
+    FILTER_DEPTH_MAX,
+    FILTER_SIZE_MAX,
+    LIST_LENGTH_MAX,
+    ORDER_FIELDS_MAX,
+    value_type,
+)
 from graphql_schema.reading.positions import position_in_sql, read_position, write_position
 from services.kernel.errors import BadUserInput
 
@@ -195,6 +201,8 @@ def read_filter(readable: Readable, tree: Mapping[str, Any], depth: int = 0) -> 
     """
     if depth > FILTER_DEPTH_MAX:
         raise BadUserInput("A filter nests and, or, not at most {count} deep.", count=FILTER_DEPTH_MAX)
+    if depth == 0 and _is_larger(tree, FILTER_SIZE_MAX):
+        raise BadUserInput("A filter has at most {count} comparisons.", count=FILTER_SIZE_MAX)
     offered = {to_camel_case(each.name): each for each in readable.filters}
     found: dict[str, Any] = {}
     for name, value in tree.items():
@@ -216,6 +224,19 @@ def read_filter(readable: Readable, tree: Mapping[str, Any], depth: int = 0) -> 
                 for comparator, operand in value.items()
             }
     return found
+
+
+def _is_larger(tree: Mapping[str, Any], most: int) -> bool:
+    """Whether a filter holds more comparisons and objects. A statement grows with each: a thousand take seconds."""
+    found, pending = 0, [tree]
+    while pending and found <= most:
+        node = pending.pop()
+        for name, value in node.items():
+            nested = value if name in ("and", "or") else [value] if name == "not" else []
+            pending += [each for each in nested or () if each is not None]
+            found += 1 if nested else len(value or ())
+        found += 1
+    return found > most
 
 
 def filter_shape(tree: Mapping[str, Any]) -> tuple[Any, ...]:

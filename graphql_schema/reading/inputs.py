@@ -28,6 +28,8 @@ from graphql_schema.scalars import BigInt
 
 FILTER_DEPTH_MAX = 3
 LIST_LENGTH_MAX = 100
+FILTER_SIZE_MAX = 100
+"""Comparisons of a filter with all that is nested in it, and the objects that hold them."""
 ORDER_FIELDS_MAX = 3
 
 EQUALITY = ("eq", "neq", "in", "nin", "isNull")

@@ -9,7 +9,7 @@ import pytest
 from graphql_schema import errors, event_streams, limits, sockets
 from graphql_schema.connections import PAGE_SIZE_MAX
 from graphql_schema.negotiation import EXECUTED, STATUSES
-from graphql_schema.reading import bounds, price, resolvers, sizes
+from graphql_schema.reading import bounds, inputs, price, resolvers, sizes
 from services.kernel import buckets
 from tests.support.source import ROOT
 
@@ -22,6 +22,7 @@ LIMITS: Mapping[str, tuple[float, ...]] = {
     "body, and frame of a socket": (limits.BODY_BYTES_MAX,),
     "time for a body to arrive": (limits.BODY_SECONDS_MAX,),
     "nesting of JSON": (limits.JSON_NESTING_MAX,),
+    "values in the variables": (limits.VARIABLE_VALUES_MAX,),
     "tokens of a document": (limits.TOKENS_MAX,),
     "levels": (limits.DEPTH_MAX,),
     "fields, those of fragments wherever they are spread": (limits.FIELDS_MAX,),
@@ -33,6 +34,7 @@ LIMITS: Mapping[str, tuple[float, ...]] = {
     "items of a page, of a list in an input, and of `nodes(ids:)`": (
         PAGE_SIZE_MAX, bounds.INPUT_LIST_MAX, resolvers.NODES_MAX
     ),
+    "comparisons of a filter, nested ones included": (inputs.FILTER_SIZE_MAX,),
     "characters of a text, unless its field says otherwise": (bounds.TEXT_LENGTH_MAX,),
     "cost of an operation": (price.QUERY_COST_MAX,),
     "time of an operation": (limits.EXECUTION_SECONDS_MAX,),

@@ -28,6 +28,9 @@ async def answered(client: Client, document: str, executor: str | None) -> httpx
 async def test_both_ways_answer_the_same_bytes_over_http(coordinator: Client, name: str) -> None:
     fast = await answered(coordinator, THE_SAME[name], None)
     slow = await answered(coordinator, THE_SAME[name], "ordinary")
+    again = await answered(coordinator, THE_SAME[name], None)
+    if without_cost(again.content) != without_cost(fast.content):  # a poll brought something in between
+        fast, slow = again, await answered(coordinator, THE_SAME[name], "ordinary")
     assert (fast.headers["X-Execution"], slow.headers["X-Execution"]) == ("compiled", "ordinary")
     assert fast.status_code == slow.status_code == 200
     assert fast.json()["data"]

@@ -83,12 +83,10 @@ class Client:
     bearer: str
 
     async def ask(self, document: str, **variables: Any) -> dict[str, Any]:
-        """The data of an answer without errors."""
-        answer = await self.http.post(
-            "/graphql",
-            json={"query": document, "variables": variables},
-            headers={"Authorization": f"Bearer {self.bearer}"},
-        )
+        """The data of an answer without errors. An empty bucket is waited for, as the answer says."""
+        asked, headers = {"query": document, "variables": variables}, {"Authorization": f"Bearer {self.bearer}"}
+        while (answer := await self.http.post("/graphql", json=asked, headers=headers)).status_code == 429:
+            await asyncio.sleep(int(answer.headers["Retry-After"]))
         body = answer.json()
         if body.get("errors"):
             raise Refused(body["errors"])
@@ -143,7 +141,7 @@ async def eventually(look: Callable[[], Awaitable[Any]], seconds: float = EVENTU
         if found or time.monotonic() > deadline:
             assert found, "what was waited for never came"
             return found
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.2)
 
 
 @contextmanager

@@ -35,7 +35,7 @@ async def ask_by_form(
 async def find(client: Client, text: str) -> dict[str, Any] | None:
     """The newest conversation in which somebody said this, if the client sees it."""
     document = f"""
-    query {{ conversations(first: 100, orderBy: [{{field: LAST_MESSAGE_AT, direction: DESC}}])
+    query {{ conversations(first: 5, orderBy: [{{field: LAST_MESSAGE_AT, direction: DESC}}])
         {{ nodes {{ {CONVERSATION} }} }} }}
     """
     nodes = (await client.ask(document))["conversations"]["nodes"]
