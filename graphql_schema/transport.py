@@ -23,7 +23,7 @@ from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 
 from graphql_schema import sockets
-from graphql_schema.billing import Bill, objects_in_json, pay, settle, told
+from graphql_schema.billing import Bill, bucket_of, objects_in_json, pay, settle, told
 from graphql_schema.billing import headers as rate_headers
 from graphql_schema.context import Context, authenticate, language_of
 from graphql_schema.errors import (
@@ -162,6 +162,8 @@ class Api(GraphQL[Any, None]):
         check_nesting(body)
         token, asker = await authenticate(self.runtime, headers.get("authorization"))
         language = request.scope[LANGUAGE] = language_of(headers.get("accept-language"), asker.languages)
+        if headers.get(COST_ONLY) != "1":
+            self.runtime.buckets.require_any(bucket_of(asker.actor))
         asked = request_data(parse_object(body))
         check_variables(asked.variables)
         stream = StreamConnection(self.feeds, request_id_of(request.scope), language, token, asker.actor)
