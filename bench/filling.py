@@ -25,7 +25,8 @@ from services.demo.foundation import Ground, found
 from services.demo.organizations import MOLENDAM
 from services.demo.plans import Question
 from services.identity import commands as identity
-from services.identity.models import DoorKind, Person, PersonOrganization
+from services.identity.models import Person, PersonOrganization
+from services.identity.rules import DoorKind
 from services.kernel import identifiers
 from services.kernel.access import Actor
 from services.kernel.database import Database

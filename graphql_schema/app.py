@@ -22,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
+from graphql_schema.documents import Documents, installed_documents
 from graphql_schema.errors import Defect, MethodNotAllowed
 from graphql_schema.health import health_routes
 from graphql_schema.limits import BODY_BYTES_MAX
@@ -56,7 +57,7 @@ log = structlog.get_logger()
 def create_app(settings: Settings, *, schema: ApiSchema | None = None) -> Starlette:
     """The application. Fails at once when a declaration of the schema is wrong; opens its pools when it starts."""
     served = schema or api_schema(introspection=settings.introspection, sampled_share=settings.sampled_reads)
-    sdl = served.as_str()
+    sdl, installed = served.as_str(), installed_documents(served.core, settings.document_manifests)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -64,7 +65,7 @@ def create_app(settings: Settings, *, schema: ApiSchema | None = None) -> Starle
             rings = Rings()
             feeds = Feeds(runtime, rings)
             listening = asyncio.create_task(rings.listen(settings.valkey_url))
-            app.router.routes.extend(_routes(runtime, feeds, served, sdl))
+            app.router.routes.extend(_routes(runtime, Api(served, runtime, feeds, Documents(runtime, installed)), sdl))
             try:
                 yield
             finally:
@@ -134,9 +135,7 @@ def server_config(application: Starlette, trusted_proxies: Collection[str] = ())
     )
 
 
-def _routes(runtime: Runtime, feeds: Feeds, schema: ApiSchema, sdl: str) -> list[BaseRoute]:
-    api = Api(schema, runtime, feeds)
-
+def _routes(runtime: Runtime, api: Api, sdl: str) -> list[BaseRoute]:
     async def schema_text(_request: Request) -> Response:
         return Response(sdl, headers=SDL_HEADERS, media_type="text/plain; charset=utf-8")
 

@@ -21,9 +21,11 @@ from graphql import (
     SelectionSetNode,
     get_named_type,
     is_composite_type,
+    is_input_object_type,
     type_from_ast,
 )
 from graphql.execution import VariableValues, get_argument_values, get_variable_values
+from strawberry.types.base import StrawberryMaybe, StrawberryOptional
 
 from graphql_schema.context import Context
 from graphql_schema.errors import coded, refused
@@ -108,14 +110,38 @@ class _Walk:
             return None
         if field.args:
             arguments = get_argument_values(field, node, self.variables, hide_suggestions=True)
-            # A mutation names what is wrong with its input in userErrors.
+            # A mutation names what is wrong with its input in userErrors, but for what its input cannot hold.
             if parent is not self.schema.get_root_type(OperationType.MUTATION):
                 check_values(arguments)
+            else:
+                for name, value in arguments.items():
+                    _check_given(field.args[name].type, value)
         definition = definition_of(field)
         if definition is not None and (permission := definition.metadata.get(PERMISSION)) is not None:
             self.context.actor.require(permission)
         below = get_named_type(field.type)
         return (node.selection_set, below) if node.selection_set is not None and is_composite_type(below) else None
+
+
+def _check_given(kind: Any, value: Any) -> None:
+    """Refuse null for a field that may only be left out. Strawberry finds it when other mutations have run already."""
+    named = get_named_type(kind)
+    if not is_input_object_type(named):
+        return
+    pending: list[Any] = [value]
+    while pending:
+        each = pending.pop()
+        if isinstance(each, list):
+            pending.extend(each)
+            continue
+        for name in each or ():
+            field = named.fields[name]
+            definition = definition_of(field)
+            declared = definition.type if definition else None
+            may_be_null = not isinstance(declared, StrawberryMaybe) or isinstance(declared.of_type, StrawberryOptional)
+            if each[name] is None and not may_be_null:
+                raise BadUserInput("{name} may be left out, but it cannot be null.", name=name)
+            _check_given(field.type, each[name])
 
 
 def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:

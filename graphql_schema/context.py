@@ -14,6 +14,7 @@ from graphql_schema.reading.execution import Execution, Executor
 from graphql_schema.reading.price import QUERY_COST_MAX
 from graphql_schema.rings import Rings
 from graphql_schema.seats import Seat
+from services.identity.commands import note_key_use
 from services.identity.queries import Asker, actor_of_token, asker_of_token
 from services.kernel.access import Actor
 from services.kernel.buckets import Buckets
@@ -111,7 +112,10 @@ async def authenticate(runtime: Runtime, authorization: object) -> tuple[str, As
     if match is None:
         raise Unauthenticated
     token = match[1]
-    return token, await asker_of_token(runtime.database, token)
+    asker = await asker_of_token(runtime.database, token)
+    if asker.unnoted_key_id is not None:
+        await note_key_use(runtime.database, asker.actor.tenant_id, asker.unnoted_key_id)
+    return token, asker
 
 
 async def holds(runtime: Runtime, token: str, actor: Actor) -> bool:

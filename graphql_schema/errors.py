@@ -72,6 +72,16 @@ class UnsupportedMediaType(RequestRefused):
     message = "Send application/json in UTF-8, not compressed."
 
 
+class PersistedDocumentNotFound(RequestRefused):
+    code = "PERSISTED_DOCUMENT_NOT_FOUND"
+    message = "No document with this id is registered for this client."
+
+
+class PersistedDocumentRequired(RequestRefused):
+    code = "PERSISTED_DOCUMENT_REQUIRED"
+    message = "This client may only send the documentId of a registered document."
+
+
 class OperationUnresolved(RequestRefused):
     code = "OPERATION_RESOLUTION_FAILURE"
     message = "Name one operation of the document in operationName."

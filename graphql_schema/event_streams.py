@@ -55,11 +55,14 @@ class EventStreamResponse(Response):
         del self.headers["content-length"]
         self._stream, self._asked, self._connection, self._guard = stream, asked, connection, guard
 
+    async def _ask(self) -> GraphQLRequestData:
+        return self._asked
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         channel = _Events(scope[SERVER_SEND])
         lasting: list[asyncio.Task[Any]] = [
-            asyncio.create_task(run(self._stream, self._asked, self._connection, channel)),
+            asyncio.create_task(run(self._stream, self._ask, self._connection, channel)),
             asyncio.create_task(self._connection.ended.wait()),
             asyncio.create_task(_gone(receive)),
             asyncio.create_task(_beat(channel)),

@@ -85,6 +85,12 @@ def mutation_input(cls: C) -> C:
     return strawberry.input(description=inspect.cleandoc(cls.__doc__))(cls)
 
 
+def changes_in(value: Any) -> dict[str, Any]:
+    """What an input with `Maybe` fields wants changed, by the fields' names: what was left out is not there."""
+    maybes = {field.name: getattr(value, field.name) for field in fields(value)}
+    return {name: each.value for name, each in maybes.items() if isinstance(each, strawberry.Some)}
+
+
 def decode(value: Any) -> tuple[Any, list[DomainError]]:
     """The input with row ids in place of global ids, and what is wrong with its texts and lists."""
     refusals: list[DomainError] = []
@@ -113,6 +119,8 @@ def _decoded(value: Any, path: Path, refusals: list[DomainError]) -> Any:
 
 
 def _decoded_field(value: Any, kind: Given | IdOf, path: Path, refusals: list[DomainError]) -> Any:
+    if isinstance(value, strawberry.Some):
+        return strawberry.Some(_decoded_field(value.value, kind, path, refusals))
     if isinstance(value, list):
         items = cast("Sequence[Any]", value)
         if len(items) > INPUT_LIST_MAX:
@@ -144,6 +152,8 @@ def _kinds(input_type: type) -> Iterator[tuple[str, Given | IdOf]]:
 def _canonical(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: _canonical(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, strawberry.Some):
+        return [_canonical(value.value)]
     if isinstance(value, list):
         return [_canonical(each) for each in cast("list[Any]", value)]
     if isinstance(value, Enum):

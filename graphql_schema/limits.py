@@ -62,7 +62,7 @@ EXECUTION_SECONDS_MAX = 10.0
 SUBSCRIPTIONS_PER_CONNECTION_MAX = 25
 CONNECTION_INIT_TIMEOUT = timedelta(seconds=3)
 
-PARSE_OPTIONS: Mapping[str, int] = {"max_lexical_tokens": TOKENS_MAX, "max_comments": COMMENTS_MAX}
+PARSE_OPTIONS: Mapping[str, Any] = {"max_lexical_tokens": TOKENS_MAX, "max_comments": COMMENTS_MAX}
 """What the lexer enforces; given to graphql-core's `parse`."""
 
 OPENING, CLOSING = b"{[", b"}]"

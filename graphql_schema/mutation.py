@@ -41,6 +41,7 @@ from graphql_schema.arguments import PERMISSION
 from graphql_schema.context import Context
 from graphql_schema.inputs import (
     IDEMPOTENCY_KEY,
+    changes_in,
     decode,
     given,
     id_of,
@@ -49,7 +50,7 @@ from graphql_schema.inputs import (
     mutation_input,
     request_hash,
 )
-from graphql_schema.payloads import PayloadShape, UserError, UserErrorCode, mutation_payload, payload_shape
+from graphql_schema.payloads import PayloadShape, UserError, UserErrorCode, mutation_payload, payload_shape, shown_once
 from graphql_schema.reading.resolvers import visible_ids
 from graphql_schema.reading.sizes import MUTATION as MUTATION_COST
 from services.kernel import idempotency
@@ -64,6 +65,7 @@ __all__ = [
     "MutationDeclaration",
     "UserError",
     "UserErrorCode",
+    "changes_in",
     "errand",
     "given",
     "id_of",
@@ -72,7 +74,10 @@ __all__ = [
     "mutation_input",
     "mutation_of",
     "mutation_payload",
+    "shown_once",
 ]
+
+Info = strawberry.Info[Any, Any]
 
 MUTATION = "belfry.mutation"
 """Where a field's metadata keeps its declaration."""
@@ -86,6 +91,7 @@ class Act:
 
     uow: UnitOfWork
     runtime: Runtime
+    schema: strawberry.Schema
 
     @property
     def actor(self) -> Actor:
@@ -110,15 +116,16 @@ class MutationDeclaration:
         """What the payload holds. Its types must be resolvable by now."""
         return payload_shape(self.payload)
 
-    async def run(self, root: Any, context: Context, asked: Any) -> Any:
+    async def run(self, root: Any, info: Info, asked: Any) -> Any:
         """Do it once, in one unit of work. Returns the payload; raises only what the caller cannot repair."""
+        context: Context = info.context
         context.actor.require(self.permission)
         decoded, refusals = decode(asked)
         if refusals:
             return self.shape.refused(refusals, {}, context.language)
         try:
             async with context.unit_of_work() as uow:
-                return await self._act(root, Act(uow, context.runtime), asked, decoded)
+                return await self._act(root, Act(uow, context.runtime, info.schema), asked, decoded)
         except DomainError as refusal:
             return await self._refused(context, refusal, decoded)
 
@@ -168,8 +175,9 @@ class ErrandDeclaration(MutationDeclaration):
     It takes no idempotency key: repeating it is harmless, because the second unit of work decides.
     """
 
-    async def run(self, root: Any, context: Context, asked: Any) -> Any:
+    async def run(self, root: Any, info: Info, asked: Any) -> Any:
         """Do it once. Returns the payload; raises only what the caller cannot repair."""
+        context: Context = info.context
         context.actor.require(self.permission)
         decoded, refusals = decode(asked)
         if refusals:
@@ -200,7 +208,7 @@ def _declare(
         declaration = _declaration(function, permission, kind, first)
 
         async def resolve(self: Any, info: Any, input: Any) -> Any:  # noqa: A002  the argument's name in the schema
-            return await declaration.run(self, info.context, input)
+            return await declaration.run(self, info, input)
 
         resolve.__name__, resolve.__qualname__ = function.__name__, function.__qualname__
         resolve.__module__ = function.__module__

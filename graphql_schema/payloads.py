@@ -29,6 +29,8 @@ from services.kernel.languages import Language, said
 
 USER_ERRORS = "user_errors"
 FEW = ListSize(assumed_size=1)
+SHOWN_ONCE = "belfry.shown_once"
+"""What a field's metadata says of a secret in a payload."""
 
 C = TypeVar("C", bound=type)
 
@@ -70,6 +72,7 @@ class PayloadShape:
     payload: type
     error: type
     nodes: Mapping[str, type]
+    secrets: tuple[str, ...] = ()
 
     def refused(self, refusals: Iterable[DomainError], nodes: Mapping[str, UUID], language: Language) -> Any:
         """The payload of an act that was refused; `nodes` are those that the caller should look at."""
@@ -81,13 +84,19 @@ class PayloadShape:
         return self.payload(**self.of({name: UUID(each) for name, each in answer.items() if each is not None}))
 
     def of(self, ids: Mapping[str, UUID]) -> dict[str, Any]:
-        """A reference for every node whose id is given, null for the others."""
-        return {name: cast("Any", node).of(ids[name]) if name in ids else None for name, node in self.nodes.items()}
+        """A reference for every node whose id is given, null for the others and for every secret."""
+        found = {name: cast("Any", node).of(ids[name]) if name in ids else None for name, node in self.nodes.items()}
+        return {**found, **dict.fromkeys(self.secrets)}
 
     def ids(self, payload: Any) -> dict[str, UUID | None]:
         """The ids of a payload's nodes, as an idempotency row keeps them."""
         references = {name: getattr(payload, name) for name in self.nodes}
         return {name: None if each is None else each.row_id for name, each in references.items()}
+
+
+def shown_once(description: str) -> Any:
+    """A secret of a payload: `secret: str | None = shown_once("The key.")`. Nothing keeps it, so a repeat has null."""
+    return strawberry.field(description=description, metadata={SHOWN_ONCE: True})
 
 
 @dataclass_transform(kw_only_default=True)
@@ -109,10 +118,13 @@ def payload_shape(payload: type) -> PayloadShape:
     """The shape of a payload type. Raises TypeError when a field is neither a `read_back` node nor the errors."""
     definition = get_object_definition(payload, strict=True)
     nodes: dict[str, type] = {}
+    secrets: list[str] = []
     error: type | None = None
     for field in definition.fields:
         if field.python_name == USER_ERRORS:
             error = shape_of(field).of
+        elif field.metadata.get(SHOWN_ONCE) and shape_of(field).is_nullable:
+            secrets.append(field.python_name)
         elif isinstance(declaration_of(field), ReadBack) and shape_of(field).is_nullable:
             nodes[field.python_name] = shape_of(field).of
         else:
@@ -120,7 +132,7 @@ def payload_shape(payload: type) -> PayloadShape:
             raise TypeError(f"{path} must be `<Type> | None = read_back(…)`: payloads hold nodes that may be absent.")
     if error is None:
         raise TypeError(f"{payload.__module__}.{payload.__name__} must be made with @mutation_payload.")
-    return PayloadShape(payload, error, MappingProxyType(nodes))
+    return PayloadShape(payload, error, MappingProxyType(nodes), tuple(secrets))
 
 
 def _error(refusal: DomainError, language: Language) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from graphql_schema.conversations.subscriptions import ConversationSubscriptions
 from graphql_schema.deliveries.mutations import DeliveryMutations
 from graphql_schema.deliveries.queries import DeliveryQueries
 from graphql_schema.errors import Wording, presented
+from graphql_schema.identity.mutations import IdentityMutations
 from graphql_schema.identity.queries import IdentityQueries
 from graphql_schema.mutation import check_mutations
 from graphql_schema.reading.annotations import core_schema
@@ -57,7 +58,9 @@ class Query(
 
 
 @strawberry.type(description="Every act. Those of one document run one after another, each in its own transaction.")
-class Mutation(AssignmentMutations, ConversationMutations, DeliveryMutations, SocialAccountMutations):
+class Mutation(
+    AssignmentMutations, ConversationMutations, DeliveryMutations, IdentityMutations, SocialAccountMutations
+):
     """The mutations of all domains."""
 
 

@@ -9,6 +9,7 @@ One bad operation gets an `error` frame; the socket lives.
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import orjson
@@ -17,18 +18,19 @@ from starlette.types import Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from strawberry.asgi import ASGIWebSocketAdapter
 from strawberry.exceptions import ConnectionRejectionError
-from strawberry.http import GraphQLRequestData
 from strawberry.http.exceptions import WebSocketDisconnected
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
 from strawberry.types.execution import ExecutionResult
 
 from graphql_schema.context import authenticate, language_of
+from graphql_schema.documents import DOCUMENT_ID, Documents
 from graphql_schema.guard import Guard
 from graphql_schema.limits import SUBSCRIPTIONS_PER_CONNECTION_MAX
 from graphql_schema.live.connection import LiveConnection
 from graphql_schema.live.feeds import Feeds
 from graphql_schema.live.running import ClientGone, refuse, run
 from graphql_schema.tickets import redeem
+from services.identity.queries import Asker
 from services.kernel.errors import RequestRefused, ServiceUnavailable, Throttled
 
 INVALID_MESSAGE = 4400
@@ -42,9 +44,12 @@ OPERATION_ID_LENGTH_MAX = 200
 class Connection(LiveConnection):
     """One socket."""
 
-    def __init__(self, guard: Guard, feeds: Feeds, websocket: WebSocket, send: Send, request_id: str) -> None:
+    def __init__(
+        self, guard: Guard, feeds: Feeds, documents: Documents, websocket: WebSocket, send: Send, request_id: str
+    ) -> None:
         super().__init__(feeds, request_id, language_of(websocket.headers.get("accept-language")))
-        self.guard, self.websocket, self.send = guard, websocket, send
+        self.guard, self.documents, self.websocket, self.send = guard, documents, websocket, send
+        self.asker: Asker | None = None
         self.connection_params: Mapping[str, Any] = {}  # Strawberry writes the payload of connection_init here
 
     async def open(self) -> None:
@@ -53,6 +58,7 @@ class Connection(LiveConnection):
         if isinstance(ticket, str):
             authorization = f"Bearer {await redeem(self.runtime, ticket)}"
         self.token, asker = await authenticate(self.runtime, authorization)
+        self.asker = asker
         wished, header = self.connection_params.get("language"), self.websocket.headers.get("accept-language")
         self.actor = asker.actor
         self.language = language_of(wished if isinstance(wished, str) else header, asker.languages)
@@ -102,25 +108,30 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
             return
         request = _request(message)
         if request is None:
-            await self.handle_invalid_message("A subscribe message has an id and a payload with a query.")
+            await self.handle_invalid_message("A subscribe message has an id and a payload with a query or documentId.")
             return
         if request[0] in self.operations:
             await self.websocket.close(DUPLICATE, f"Subscriber for {request[0]} already exists")
             return
-        operation = self.operations[request[0]] = Operation(self, *request)
+        identifier, given = request
+        operation = self.operations[identifier] = Operation(
+            self, identifier, given.get("query") or "", given.get("variables"), given.get("operationName")
+        )
         if len(self.operations) > SUBSCRIPTIONS_PER_CONNECTION_MAX:
             refusal = Throttled(
                 "At most {count} operations at a time on one socket.", count=SUBSCRIPTIONS_PER_CONNECTION_MAX
             )
             await refuse(_Frames(operation, self.context.send), refusal, self.context)
             return
-        operation.task = asyncio.create_task(self.run_operation(operation))
+        operation.task = asyncio.create_task(self._run(operation, given))
 
-    async def run_operation(self, operation: Operation[Connection, None]) -> None:
+    async def _run(self, operation: Operation[Connection, None], given: Mapping[str, Any]) -> None:
         """Run one operation to its end. Never raises: the socket must outlive it."""
-        asked = GraphQLRequestData(operation.query, operation.variables, operation.operation_name, None)
+        channel, connection = _Frames(operation, self.context.send), self.context
+        assert connection.asker is not None  # noqa: S101  there is one since the socket was acknowledged
+        ask = partial(connection.documents.asked, given, connection.asker)
         try:
-            await run(self.schema.stream, asked, self.context, _Frames(operation, self.context.send))
+            await run(self.schema.stream, ask, connection, channel)
         finally:
             self.operations.pop(operation.id, None)
 
@@ -164,17 +175,17 @@ def _gone() -> Iterator[None]:
         raise ClientGone from error
 
 
-def _request(message: Mapping[str, Any]) -> tuple[str, str, dict[str, Any] | None, str | None] | None:
-    """The id, query, variables and operation name of a subscribe message; None when it is not one."""
+def _request(message: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
+    """The id and payload of a subscribe message; None when it is not one."""
     identifier, payload = message.get("id"), message.get("payload")
     if not isinstance(identifier, str) or not 0 < len(identifier) <= OPERATION_ID_LENGTH_MAX:
         return None
-    if not isinstance(payload, dict) or not isinstance(payload.get("query"), str):
+    if not isinstance(payload, dict) or not any(isinstance(payload.get(key), str) for key in ("query", DOCUMENT_ID)):
         return None
     variables, name = payload.get("variables"), payload.get("operationName")
     if not isinstance(variables, dict | None) or not isinstance(name, str | None):
         return None
-    return identifier, payload["query"], variables, name
+    return identifier, payload
 
 
 async def accept(connection: Connection) -> None:

@@ -5,11 +5,18 @@ A stage refuses by `pre_execution_errors`, never by raising: what a hook raises 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
-from graphql import DocumentNode, ExecutionResult, GraphQLError, NoSchemaIntrospectionCustomRule, validate
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    GraphQLError,
+    GraphQLSchema,
+    NoSchemaIntrospectionCustomRule,
+    validate,
+)
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
@@ -185,19 +192,23 @@ class Stages(SchemaExtension):
         return []
 
     def _invalid(self, document: DocumentNode) -> list[GraphQLError]:
-        execution = self.execution_context
-        schema = cast("ApiSchema", execution.schema).core
-        rules: list[Any] = [*execution.validation_rules, MaybeNullValidationRule, OneOfInputValidationRule]
+        rules = list[Any](self.execution_context.validation_rules)
         if not self.introspection_open:
             rules.append(NoSchemaIntrospectionCustomRule)
-        errors = validate(schema, document, rules, max_errors=VALIDATION_ERRORS_MAX, hide_suggestions=True)
-        return [coded(error, VALIDATION_FAILED) for error in errors]
+        return invalid(cast("ApiSchema", self.execution_context.schema).core, document, rules)
 
 
 class ClosedStages(Stages):
     """The same without introspection, for installations that close it."""
 
     introspection_open = False
+
+
+def invalid(schema: GraphQLSchema, document: DocumentNode, rules: Iterable[Any]) -> list[GraphQLError]:
+    """What is wrong with a document, by these rules and those that Strawberry adds to GraphQL."""
+    every = [*rules, MaybeNullValidationRule, OneOfInputValidationRule]
+    errors = validate(schema, document, every, max_errors=VALIDATION_ERRORS_MAX, hide_suggestions=True)
+    return [coded(error, VALIDATION_FAILED) for error in errors]
 
 
 def provided_operation_name(execution: Any) -> str | None:

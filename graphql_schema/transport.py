@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: EUPL-1.2
 """GraphQL over HTTP and WebSocket, behind one address: Strawberry's view with Belfry's rules around it.
 
-A POST passes its gates in a fixed order: method, media types, body while it arrives, credentials, JSON, document. Each
-gate refuses with a code, and `negotiation.status_for` has the status. `Exchange` is what the gates found out.
+A request passes its gates in a fixed order: method, media types, body while it arrives, credentials, JSON, document.
+Each gate refuses with a code, and `negotiation.status_for` has the status. `Exchange` is what the gates found out.
 """
 
 import asyncio
+import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
 from typing import Any, cast
 
 import orjson
@@ -26,8 +30,8 @@ from graphql_schema import sockets
 from graphql_schema.billing import Bill, bucket_of, objects_in_json, pay, settle, told
 from graphql_schema.billing import headers as rate_headers
 from graphql_schema.context import Context, authenticate, language_of
+from graphql_schema.documents import DOCUMENT_ID, Documents, parameters_of
 from graphql_schema.errors import (
-    BadRequest,
     Defect,
     MethodNotAllowed,
     NotAcceptable,
@@ -72,6 +76,8 @@ from services.kernel.errors import Forbidden, RequestRefused
 from services.kernel.languages import Language
 from services.kernel.runtime import Runtime
 
+READS = (OperationType.QUERY,)
+READS_AND_ACTS = (OperationType.QUERY, OperationType.MUTATION)
 EXCHANGE = "belfry.exchange"
 LANGUAGE = "belfry.language"
 COST_ONLY = "X-Cost-Only"
@@ -81,12 +87,16 @@ EXECUTION = "X-Execution"
 
 @dataclass
 class Exchange:
-    """One POST: what was asked, how to answer it, and what kind of answer it became."""
+    """One request: what was asked, how to answer it, and what kind of answer it became."""
 
     media: Media
     data: GraphQLRequestData
     context: Context
     kind: str = EXECUTED
+    is_trusted_read: bool = False
+    """Whether it came as GET, and may be kept by its client."""
+    known_tags: str = ""
+    """What the client kept, as its If-None-Match says."""
     is_english: bool = False
     """Whether it says something that has no translation."""
     retry_after_seconds: int | None = None
@@ -117,7 +127,7 @@ class Api(GraphQL[Any, None]):
 
     schema: ApiSchema
 
-    def __init__(self, schema: ApiSchema, runtime: Runtime, feeds: Feeds) -> None:
+    def __init__(self, schema: ApiSchema, runtime: Runtime, feeds: Feeds, documents: Documents) -> None:
         super().__init__(
             schema,
             graphql_ide=None,
@@ -127,12 +137,14 @@ class Api(GraphQL[Any, None]):
             max_subscriptions_per_connection=SUBSCRIPTIONS_PER_CONNECTION_MAX,
             allowed_origins=sorted(runtime.settings.allowed_origins),
         )
-        self.runtime, self.feeds, self.guard = runtime, feeds, Guard(runtime)
+        self.runtime, self.feeds, self.documents, self.guard = runtime, feeds, documents, Guard(runtime)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             websocket = WebSocket(scope, receive, send)
-            connection = sockets.Connection(self.guard, self.feeds, websocket, scope[SERVER_SEND], request_id_of(scope))
+            connection = sockets.Connection(
+                self.guard, self.feeds, self.documents, websocket, scope[SERVER_SEND], request_id_of(scope)
+            )
             await self.run(websocket, context=connection)
             return
         response = await self.answer(Request(scope, receive))
@@ -151,20 +163,18 @@ class Api(GraphQL[Any, None]):
 
     async def _operation(self, request: Request, media: Media | None) -> Response:
         headers = request.headers
-        if request.method != "POST":
+        is_read = request.method == "GET" and DOCUMENT_ID in request.query_params
+        if request.method != "POST" and not is_read:
             raise MethodNotAllowed
-        streams = accepts_event_stream(headers.get("accept"))
+        streams = not is_read and accepts_event_stream(headers.get("accept"))
         if media is None and not streams:
             raise NotAcceptable
-        if not is_json(headers.get("content-type")) or headers.get("content-encoding", "identity") != "identity":
-            raise UnsupportedMediaType
-        body = await receive_body(request.receive, headers.get("content-length"))
-        check_nesting(body)
+        parameters = partial(parameters_of, request.scope["query_string"]) if is_read else await _body(request)
         token, asker = await authenticate(self.runtime, headers.get("authorization"))
         language = request.scope[LANGUAGE] = language_of(headers.get("accept-language"), asker.languages)
         if headers.get(COST_ONLY) != "1":
             self.runtime.buckets.require_any(bucket_of(asker.actor))
-        asked = request_data(parse_object(body))
+        asked = await self.documents.asked(parameters(), asker)
         check_variables(asked.variables)
         stream = StreamConnection(self.feeds, request_id_of(request.scope), language, token, asker.actor)
         if media is None:
@@ -178,7 +188,9 @@ class Api(GraphQL[Any, None]):
             execution=Execution(self._asked_executor(headers.get(EXECUTION))),
             bill=Bill(is_only_priced=headers.get(COST_ONLY) == "1"),
         )
-        exchange = request.scope[EXCHANGE] = Exchange(media, asked, context)
+        exchange = request.scope[EXCHANGE] = Exchange(
+            media, asked, context, is_trusted_read=is_read, known_tags=headers.get("if-none-match", "")
+        )
         try:
             return await self._known(exchange) or await self.run(request, context=context)
         except SubscriptionNeedsStream:
@@ -213,7 +225,8 @@ class Api(GraphQL[Any, None]):
             return None
         data = answer.encode()
         settle(context, objects_in_json(data) - 1)
-        return self._response(b'{"data":%b,"extensions":{"cost":%b}}' % (data, orjson.dumps(told(context))), exchange)
+        body = b'{"data":%b,"extensions":{"cost":%b}}' % (data, orjson.dumps(told(context)))
+        return self._response(body, exchange, data)
 
     def _refused(self, refusal: RequestRefused, exchange: Exchange) -> Response:
         """The answer to an operation that has a price and no data."""
@@ -240,19 +253,19 @@ class Api(GraphQL[Any, None]):
         root_value: Any,
         request_data: GraphQLRequestData,
     ) -> ExecutionResult:
-        data = request_data
+        data, exchange = request_data, cast("Exchange", request.scope[EXCHANGE])
         try:
             return await self.schema.execute(
                 data.query,
                 variable_values=data.variables,
                 context_value=context,
                 operation_name=data.operation_name,
-                allowed_operation_types=(OperationType.QUERY, OperationType.MUTATION),
+                allowed_operation_types=READS if exchange.is_trusted_read else READS_AND_ACTS,
             )
         except CannotGetOperationTypeError as error:
             raise OperationUnresolved from error
         except InvalidOperationTypeError as error:
-            raise SubscriptionNeedsStream from error
+            raise (MethodNotAllowed if exchange.is_trusted_read else SubscriptionNeedsStream) from error
 
     async def get_sub_response(self, request: Any) -> Response:
         return ExchangeResponse(request.scope[EXCHANGE])
@@ -272,20 +285,24 @@ class Api(GraphQL[Any, None]):
         return cast("GraphQLHTTPResponse", cast("object", body))
 
     def create_response(self, response_data: Any, sub_response: Response) -> Response:
-        return self._response(self.encode_json(response_data), cast("ExchangeResponse", sub_response).exchange)
+        exchange, given = cast("ExchangeResponse", sub_response).exchange, cast("dict[str, Any]", response_data)
+        data = self.encode_json(given["data"]) if exchange.is_trusted_read and "errors" not in given else None
+        return self._response(self.encode_json(given), exchange, data)
 
-    def _response(self, body: bytes, exchange: Exchange) -> Response:
+    def _response(self, body: bytes, exchange: Exchange, data: bytes | None = None) -> Response:
+        """The answer; `data` is what of it decides whether its client has it already, when all went well."""
         context = exchange.context
         language = Language.EN if exchange.is_english else context.language
         headers = {**HEADERS, **rate_headers(context), EXECUTION: context.execution.used, "Content-Language": language}
         if exchange.retry_after_seconds is not None:
             headers["Retry-After"] = str(exchange.retry_after_seconds)
-        return Response(
-            body,
-            status_for(exchange.kind, exchange.media),
-            headers,
-            media_type=content_type(exchange.media),
-        )
+        status = status_for(exchange.kind, exchange.media)
+        if exchange.is_trusted_read and data is not None:
+            tag = f'W/"{hashlib.sha256(data).hexdigest()[:32]}"'
+            headers |= {"ETag": tag, "Cache-Control": "private, no-cache"}
+            if tag in exchange.known_tags:
+                return Response(None, HTTPStatus.NOT_MODIFIED, headers)
+        return Response(body, status, headers, media_type=content_type(exchange.media))
 
     def encode_json(self, data: object) -> bytes:
         return orjson.dumps(data)
@@ -309,23 +326,17 @@ class Api(GraphQL[Any, None]):
         return request
 
 
+async def _body(request: Request) -> Callable[[], dict[str, Any]]:
+    """The body of a POST, checked as far as that is cheap; it is parsed when it is known who asks."""
+    headers = request.headers
+    if not is_json(headers.get("content-type")) or headers.get("content-encoding", "identity") != "identity":
+        raise UnsupportedMediaType
+    body = await receive_body(request.receive, headers.get("content-length"))
+    check_nesting(body)
+    return partial(parse_object, body)
+
+
 def wording_of(request: HTTPConnection) -> Wording:
     """How a refusal is told to a request: in the language that was chosen for it, or that its header asks for."""
     language = request.scope.get(LANGUAGE) or language_of(request.headers.get("accept-language"))
     return Wording(request_id_of(request.scope), language)
-
-
-def request_data(body: dict[str, Any]) -> GraphQLRequestData:
-    """The parameters of a request. Raises BadRequest when one has the wrong shape or the query is missing."""
-    query, variables, name, extensions = (
-        body.get(key) for key in ("query", "variables", "operationName", "extensions")
-    )
-    if not isinstance(query, str) or not query:
-        raise BadRequest("The body has no query.")
-    if not _is(variables, dict) or not _is(extensions, dict) or not _is(name, str):
-        raise BadRequest("variables and extensions are objects, operationName is a text.")
-    return GraphQLRequestData(query=query, variables=variables, operation_name=name, extensions=extensions)
-
-
-def _is(value: Any, kind: type) -> bool:
-    return value is None or isinstance(value, kind)

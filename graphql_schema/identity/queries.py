@@ -1,20 +1,27 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""The root field that tells who is asking."""
+"""Root fields that tell who is asking, and who may."""
 
 from typing import Any
 
 import strawberry
 
 from graphql_schema.billing import Billed, bucket_of
-from graphql_schema.identity.types import RateLimit, Viewer
+from graphql_schema.connections import Connection
+from graphql_schema.identity.types import ApiClient, RateLimit, Viewer
+from graphql_schema.reading.mapping import connection
 from graphql_schema.reading.resolvers import ReadingContext
 from graphql_schema.tenancy.types import Organization, Person
+from services.identity import models
 from services.kernel.buckets import CAPACITY, RESTORED_A_SECOND
 
 
 @strawberry.type
 class IdentityQueries:
-    """Who is asking."""
+    """Who is asking, and which machines may."""
+
+    api_clients: Connection[ApiClient] = connection(
+        description="The machines that may ask. Needs integrations:manage.", newest_first=models.ApiClient.created_at
+    )
 
     @strawberry.field(description="Who is asking, and what this caller may do. Every valid credential may read it.")
     async def viewer(self, info: strawberry.Info[Any, None]) -> Viewer:
@@ -25,6 +32,7 @@ class IdentityQueries:
             organization=Organization.of(actor.tenant_id),
             roles=list(actor.roles),
             permissions=[permission.value for permission in actor.permissions],
+            scopes=sorted(scope.value for scope in actor.scopes),
         )
 
     @strawberry.field(

@@ -1,11 +1,19 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Who is asking, as clients see it."""
 
+from datetime import date, datetime
+
 import strawberry
 
-from graphql_schema.reading.mapping import read_back, vocabulary
+from graphql_schema.connections import Connection
+from graphql_schema.nodes import Node
+from graphql_schema.reading.mapping import column, connection, read_back, readable, to_one, vocabulary
 from graphql_schema.tenancy.types import Organization, Person
-from services.kernel.access import Role
+from services.identity import models
+from services.kernel.access import Permission, Role
+from services.tenancy.queries import TENANT_WIDE
+
+A, K, D = models.ApiClient, models.ApiKey, models.ClientDocument
 
 vocabulary(
     Role,
@@ -41,3 +49,48 @@ class Viewer:
     permissions: list[str] = strawberry.field(
         description="Every act that is open to the caller somewhere, `area:act`, alphabetically. Values are added."
     )
+    scopes: list[str] = strawberry.field(
+        description="What a machine was allowed, alphabetically; empty for a person, who has roles."
+    )
+
+
+@readable(A, tag="AC", visible=TENANT_WIDE, permission=Permission.INTEGRATION_MANAGE, order_by=(A.created_at,))
+class ApiClient(Node):
+    """A machine of the organization's, or one that works for it. It is known by its keys."""
+
+    name: str = column(A.name, "What colleagues call it.")
+    scopes: list[str] = column(A.scopes, "What it may do, alphabetically, `conversations:read`.")
+    documents_required: bool = column(
+        A.documents_required, "Whether it may only send documents that were registered before."
+    )
+    keys: Connection["ApiKey"] = connection(
+        K.api_client_id, "Its keys, the newest first; several live while one takes over.", newest_first=K.created_at
+    )
+    documents: Connection["ClientDocument"] = connection(
+        D.api_client_id, "The documents that it may send by their ids, the newest first.", newest_first=D.created_at
+    )
+    revoked_at: datetime | None = column(A.revoked_at, "When it was ended for good; null while it may ask.")
+    created_at: datetime = column(A.created_at, "When it was made known.")
+    version: int = column(A.version, "Rises with every change; send it back as expectedVersion.")
+
+
+@readable(K, tag="AK", visible=TENANT_WIDE, permission=Permission.INTEGRATION_MANAGE, order_by=(K.created_at,))
+class ApiKey(Node):
+    """One key of a machine. The key itself was shown once; `belfry_…_` begins with this row's id in hexadecimal."""
+
+    client: ApiClient = to_one(K.api_client_id, "The machine that it opens the way to.")
+    expires_at: datetime = column(K.expires_at, "When it ends by itself.")
+    revoked_at: datetime | None = column(K.revoked_at, "When somebody ended it.")
+    last_used_on: date | None = column(K.last_used_on, "The last day (UTC) on which it was used; null for never.")
+    created_at: datetime = column(K.created_at, "When it was issued.")
+
+
+@readable(D, tag="DO", visible=TENANT_WIDE, permission=Permission.INTEGRATION_MANAGE, order_by=(D.created_at,))
+class ClientDocument(Node):
+    """A document that a machine may send by its id."""
+
+    client: ApiClient = to_one(D.api_client_id, "The machine that may send it.")
+    document_id: str = column(D.document_id, "Its id in requests, `sha256:` and the digest of the exact text.")
+    name: str | None = column(D.name, "The name of its operation.")
+    text: str = column(D.text, "The document.")
+    created_at: datetime = column(D.created_at, "When it was registered.")

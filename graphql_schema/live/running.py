@@ -20,6 +20,10 @@ Stream = Callable[..., Awaitable[AsyncGenerator[Any, None]]]
 """A schema's `stream`: the results of one operation."""
 
 
+Ask = Callable[[], Awaitable[GraphQLRequestData]]
+"""What is asked, once it has been found. Raises RequestRefused."""
+
+
 class ClientGone(Exception):
     """Nobody is there any more to be told anything."""
 
@@ -40,10 +44,11 @@ class Channel(Protocol):
         """Tell that there is nothing more. The operation is over."""
 
 
-async def run(stream: Stream, asked: GraphQLRequestData, connection: LiveConnection, channel: Channel) -> None:
+async def run(stream: Stream, ask: Ask, connection: LiveConnection, channel: Channel) -> None:
     """Run one operation to its end. Never raises: the connection must outlive it."""
     seat = Seat(connection.feeds, channel.put)
     try:
+        asked = await ask()
         check_variables(asked.variables)
         while await _run_alone(stream, asked, connection, channel, seat):
             await seat.sit()

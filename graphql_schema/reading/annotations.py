@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from graphql import GraphQLField, GraphQLSchema
+from graphql import GraphQLField, GraphQLInputField, GraphQLSchema
 from strawberry import Schema
 from strawberry.types.base import (
     StrawberryList,
@@ -73,7 +73,7 @@ def object_definition(python_type: Any) -> StrawberryObjectDefinition | None:
     return get_object_definition(python_type)
 
 
-def definition_of(field: GraphQLField) -> StrawberryField | None:
+def definition_of(field: GraphQLField | GraphQLInputField) -> StrawberryField | None:
     """The field that a GraphQL field was made from; None for introspection."""
     found = field.extensions.get(BACK_REFERENCE)
     return found if isinstance(found, StrawberryField) else None

@@ -298,6 +298,13 @@ class Operations:
         return written
 
 
+def price_without_variables(schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> int:
+    """The price of a valid operation with pages of their usual size, and with the dearer of all switches on or off."""
+    switches = _switches(document)
+    values = [VariableValues({}, dict.fromkeys(switches, state)) for state in (True, False)]
+    return max(price_of(schema, document, operation, each).of({}) for each in values)
+
+
 def _key(text: str, name: str | None) -> TextKey:
     return hashlib.sha256(text.encode(errors="surrogatepass")).digest(), name
 

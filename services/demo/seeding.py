@@ -19,7 +19,8 @@ from services.demo.organizations import ORGANIZATIONS
 from services.demo.plans import HISTORY, OrganizationPlan
 from services.identity import commands as identity
 from services.identity import queries
-from services.identity.models import DoorKind, Person, PersonOrganization
+from services.identity.models import Person, PersonOrganization
+from services.identity.rules import DoorKind
 from services.kernel import identifiers
 from services.kernel.access import Actor
 from services.kernel.database import Database

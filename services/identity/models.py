@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""Tables of people, of the directories that lead to an organization, and of local tokens."""
+"""Tables of people, of the directories that lead to an organization, and of the credentials of people and machines."""
 
-from datetime import datetime
-from enum import StrEnum
+from datetime import date, datetime
 from typing import Any, ClassVar, cast
 from uuid import UUID
 
-from sqlalchemy import LargeBinary, Uuid, func
+from sqlalchemy import ARRAY, Index, LargeBinary, Text, UniqueConstraint, Uuid, func
 from sqlmodel import Field
 
+from services.identity.rules import DoorKind
 from services.kernel import identifiers
 from services.kernel.access import Role
 from services.kernel.isolation import (
@@ -16,6 +16,8 @@ from services.kernel.isolation import (
     PlatformLocal,
     TenantOwned,
     UtcDateTime,
+    Versioned,
+    constraints,
     instant,
     personal,
     tenant_reference,
@@ -47,14 +49,6 @@ class PersonOrganization(PlatformLocal, table=True):
     organization_id: UUID = Field(primary_key=True, sa_type=Uuid)
 
 
-class DoorKind(StrEnum):
-    """What leads to an organization before anybody is known."""
-
-    ORGANIZATION_SLUG = "ORGANIZATION_SLUG"
-    FORM_STATUS = "FORM_STATUS"
-    LOCAL_TOKEN = "LOCAL_TOKEN"  # noqa: S105  the name of a kind
-
-
 class Door(PlatformLocal, table=True):
     """A key, or the hash of one, that leads to a subject of one organization. It holds nothing else."""
 
@@ -76,3 +70,46 @@ class LocalToken(TenantOwned, table=True):
     role: Role = words(Role)
     department_id: UUID | None = tenant_reference("department", default=None)
     expires_at: datetime = instant()
+
+
+class ApiClient(Versioned, table=True):
+    """A machine of an organization's, or one that works for it. `scopes` are in alphabetical order."""
+
+    __tablename__ = "api_client"
+    __table_args__: ClassVar[Any] = constraints(Index("ix_api_client_created_at", "tenant_id", "created_at", "id"))
+    __not_personal__: ClassVar = frozenset({"name", "scopes"})
+
+    name: str
+    scopes: list[str] = Field(sa_type=ARRAY(Text), default_factory=list)
+    documents_required: bool = False
+    revoked_at: datetime | None = instant(default=None)
+
+
+class ApiKey(TenantOwned, table=True):
+    """One key of a client. Only its hash is kept, in the directory; several live at a time while one takes over."""
+
+    __tablename__ = "api_key"
+    __table_args__: ClassVar[Any] = constraints(
+        Index("ix_api_key_api_client_id", "tenant_id", "api_client_id", "created_at", "id")
+    )
+
+    api_client_id: UUID = tenant_reference("api_client")
+    expires_at: datetime = instant()
+    revoked_at: datetime | None = instant(default=None)
+    last_used_on: date | None = None
+
+
+class ClientDocument(TenantOwned, table=True):
+    """A document that a client registered; its id is the digest of its text, so that it never changes."""
+
+    __tablename__ = "client_document"
+    __table_args__: ClassVar[Any] = constraints(
+        UniqueConstraint("tenant_id", "api_client_id", "document_id"),
+        Index("ix_client_document_api_client_id", "tenant_id", "api_client_id", "created_at", "id"),
+    )
+    __not_personal__: ClassVar = frozenset({"document_id", "name", "text"})
+
+    api_client_id: UUID = tenant_reference("api_client")
+    document_id: str
+    name: str | None = None
+    text: str

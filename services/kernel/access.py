@@ -8,7 +8,9 @@ A permission is named `area:act`. `ROLE_PERMISSIONS` says for every act which ro
     C  conversations that the actor holds or collaborates on; after a claim ended also the last holder's
     S  the actor's own
 
-Rights of several roles add up. Machines (API clients) need the scope named beside the act and never exceed it.
+Rights of several roles add up. Machines (API clients) have no roles: `SCOPE_PERMISSIONS` says what each scope opens. What
+a scope opens reaches the whole organization except what is confidential, and nothing else is open to a machine: it
+holds no claims, answers nobody and approves nothing.
 """
 
 from collections.abc import Iterable, Mapping
@@ -37,6 +39,7 @@ class Permission(StrEnum):
 
     BELFRY_WORK = "belfry:work"
     ORGANIZATION_FOUND = "organizations:found"
+    INTEGRATION_MANAGE = "integrations:manage"
     DIRECTORY_READ = "directory:read"
     METRICS_READ = "metrics:read"
     SOCIAL_ACCOUNT_READ = "social_accounts:read"
@@ -66,6 +69,7 @@ O, D, C = Reach.ORGANIZATION, Reach.DEPARTMENTS, Reach.HELD  # noqa: E741  the l
 ROLE_PERMISSIONS: Mapping[Permission, Mapping[Role, Reach]] = {
     Permission.BELFRY_WORK:               {},  # nobody: what Belfry does by itself
     Permission.ORGANIZATION_FOUND:        {},  # nobody: Belfry itself, for a new installation
+    Permission.INTEGRATION_MANAGE:        {Role.ADMIN: O},
     Permission.DIRECTORY_READ:            {Role.ADMIN: O, Role.MANAGER: O, Role.COORDINATOR: O, Role.OPERATOR: O, Role.EXPERT: O, Role.VIEWER: O},
     Permission.METRICS_READ:              {Role.ADMIN: O, Role.MANAGER: D, Role.COORDINATOR: O, Role.OPERATOR: D, Role.EXPERT: D, Role.VIEWER: O},
     Permission.SOCIAL_ACCOUNT_READ:       {Role.ADMIN: O, Role.MANAGER: D, Role.COORDINATOR: O, Role.OPERATOR: D, Role.EXPERT: D, Role.VIEWER: O},
@@ -80,6 +84,24 @@ ROLE_PERMISSIONS: Mapping[Permission, Mapping[Role, Reach]] = {
     Permission.DELIVERY_RESOLVE:          {Role.COORDINATOR: O, Role.OPERATOR: C},
 }
 # fmt: on
+
+
+class Scope(StrEnum):
+    """What an API client may be allowed, as it is written in a token and in the schema."""
+
+    METRICS_READ = "metrics:read"
+    SOCIAL_ACCOUNTS_WRITE = "social_accounts:write"
+    CONVERSATIONS_READ = "conversations:read"
+    CONVERSATIONS_READ_PRIVATE = "conversations:read_private"
+
+
+SCOPE_PERMISSIONS: Mapping[Scope, frozenset[Permission]] = {
+    Scope.METRICS_READ: frozenset({Permission.METRICS_READ, Permission.SOCIAL_ACCOUNT_READ}),
+    Scope.SOCIAL_ACCOUNTS_WRITE: frozenset({Permission.SOCIAL_ACCOUNT_READ, Permission.SOCIAL_ACCOUNT_REGISTER}),
+    Scope.CONVERSATIONS_READ: frozenset({Permission.CONVERSATION_READ}),
+    Scope.CONVERSATIONS_READ_PRIVATE: frozenset({Permission.CONVERSATION_READ_PRIVATE}),
+}
+OPEN_TO_EVERY_CLIENT = frozenset({Permission.DIRECTORY_READ})
 
 
 class ActorKind(StrEnum):
@@ -127,6 +149,7 @@ class Actor:
     person_id: UUID | None = None
     client_id: UUID | None = None
     grants: tuple[Grant, ...] = ()
+    scopes: frozenset[Scope] = frozenset()
     cause: UUID | None = None
     crowd: tuple[UUID, ...] | None = None
     # Not copied by dataclasses.replace(): a copy with other grants has other ranges.
@@ -188,6 +211,9 @@ class Actor:
 def _range(actor: Actor, permission: Permission) -> Range:
     if actor.kind is ActorKind.SYSTEM:
         return Range(everywhere=True, coordinates=True, held=True)
+    if actor.kind is ActorKind.API_CLIENT:
+        opened = OPEN_TO_EVERY_CLIENT.union(*(SCOPE_PERMISSIONS[scope] for scope in actor.scopes))
+        return Range(everywhere=permission in opened)
     reaches = ROLE_PERMISSIONS[permission]
     granted = [(grant, reaches[grant.role]) for grant in actor.grants if grant.role in reaches]
     return Range(

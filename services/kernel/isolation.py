@@ -37,7 +37,8 @@ from sqlalchemy.schema import ColumnCollectionConstraint
 from sqlmodel import Field, SQLModel, col, select
 
 from services.kernel import identifiers
-from services.kernel.access import Actor, ActorKind, Permission, Role
+from services.kernel.access import Actor, ActorKind, Permission, Role, Scope
+from services.kernel.errors import Conflict
 
 SCHEMA = "belfry"
 SQLModel.metadata.schema = SCHEMA
@@ -202,6 +203,11 @@ class Versioned(TenantOwned):
 
     version: int = Field(default=1, nullable=False)
 
+    def require_version(self, expected: int | None) -> None:
+        """Raises Conflict when somebody changed the row since `expected` was read; None: whatever it is."""
+        if expected is not None and self.version != expected:
+            raise Conflict
+
 
 class PlatformLocal(SQLModel):
     """A row that belongs to no organization: people, and the directories that are read before one is known.
@@ -230,7 +236,8 @@ class ActorParameters:
     memberships: BindParameter[Sequence[UUID]] = bindparam("actor_memberships", type_=ARRAY(Uuid()))
     """Only ever compared as `column == any_(ACTOR.memberships)`, and never under a NOT: see Actor.among."""
     sees_small_numbers: BindParameter[bool] = bindparam("actor_sees_small_numbers", type_=Boolean())
-    """Whether figures over fewer than five items may be shown: not to somebody who is a VIEWER only."""
+    """Whether figures over fewer than five items may be shown: not to somebody who is a VIEWER only,
+    nor to a machine that may not read what they count."""
 
     @staticmethod
     def everywhere(permission: Permission) -> BindParameter[bool]:
@@ -261,7 +268,9 @@ def _actor_readers() -> Mapping[str, Callable[[Actor], Any]]:
         "actor_tenant": lambda actor: actor.tenant_id,
         "actor_memberships": lambda actor: list(actor.memberships),
         "actor_sees_small_numbers": lambda actor: (
-            actor.kind is ActorKind.SYSTEM or bool(set(actor.roles) - {Role.VIEWER})
+            actor.kind is ActorKind.SYSTEM
+            or bool(set(actor.roles) - {Role.VIEWER})
+            or Scope.CONVERSATIONS_READ in actor.scopes
         ),
     }
     for permission in Permission:

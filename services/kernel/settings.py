@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[frozenset[str], NoDecode] = Field(
         default=frozenset(), description="Addresses or networks of proxies whose X-Forwarded-For is believed."
     )
+    document_manifests: Annotated[tuple[Path, ...], NoDecode] = Field(
+        default=(), description="Files with the documents that every client of this installation may send by id."
+    )
     introspection: bool = True
     tenant_binding: TenantBinding = Field(
         default=TenantBinding.STATEMENT, description="How a compiled read names its organization to the database."
@@ -85,6 +88,11 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return frozenset(filter(None, (part.strip() for part in value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("document_manifests", mode="before")
+    @classmethod
+    def _paths(cls, value: object) -> object:
+        return tuple(filter(None, (part.strip() for part in value.split(",")))) if isinstance(value, str) else value
 
     @field_validator("trusted_proxies")
     @classmethod

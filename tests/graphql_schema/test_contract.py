@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from graphql_schema import errors, event_streams, limits, sockets
+from graphql_schema import documents, errors, event_streams, limits, sockets
 from graphql_schema.connections import PAGE_SIZE_MAX
 from graphql_schema.negotiation import EXECUTED, STATUSES
 from graphql_schema.reading import bounds, inputs, price, resolvers, sizes
@@ -15,12 +15,11 @@ from tests.support.source import ROOT
 
 PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 CODE = re.compile(r"`([A-Z_]{4,})`")
-LATER = {"PERSISTED_DOCUMENT_NOT_FOUND", "PERSISTED_DOCUMENT_REQUIRED"}
-"""Codes of trusted documents, which are not served yet."""
 
 LIMITS: Mapping[str, tuple[float, ...]] = {
     "body, and frame of a socket": (limits.BODY_BYTES_MAX,),
     "time for a body to arrive": (limits.BODY_SECONDS_MAX,),
+    "address of a GET, its parameters": (documents.QUERY_STRING_LENGTH_MAX,),
     "nesting of JSON": (limits.JSON_NESTING_MAX,),
     "values in the variables": (limits.VARIABLE_VALUES_MAX,),
     "tokens of a document": (limits.TOKENS_MAX,),
@@ -78,9 +77,9 @@ def test_no_limit_is_left_out() -> None:
 
 
 def test_the_codes_are_the_closed_list() -> None:
-    section = PAGE[PAGE.index("## 6. Error codes") :]
-    assert set(CODE.findall(section)) - {"FORBIDDEN"} == errors.CODES - LATER - {"FORBIDDEN"}
-    assert set(STATUSES) - {EXECUTED} == errors.CODES - LATER
+    section = PAGE[PAGE.index("## 7. Error codes") :]
+    assert set(CODE.findall(section)) - {"FORBIDDEN"} == errors.CODES - {"FORBIDDEN"}
+    assert set(STATUSES) - {EXECUTED} == errors.CODES
 
 
 def test_the_close_codes_are_those_of_sockets() -> None:
@@ -91,7 +90,7 @@ def test_the_close_codes_are_those_of_sockets() -> None:
 
 
 def test_the_figures_of_costs_are_those_of_the_code() -> None:
-    section = PAGE[PAGE.index("## 5. Cost") : PAGE.index("## 6.")]
+    section = PAGE[PAGE.index("## 6. Cost") : PAGE.index("## 7.")]
     assert f"cost {price.INTROSPECTION} each" in section
     assert f"taken for {sizes.ASSUMED_SIZE} items" in section
     assert f"{buckets.CAPACITY:,} that fills by {buckets.RESTORED_A_SECOND} a second" in section

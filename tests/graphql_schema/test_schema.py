@@ -97,7 +97,7 @@ def test_the_operation_name_that_was_sent_can_be_told_from_the_one_that_was_gues
 
 def test_the_socket_handler_still_has_what_ours_builds_on() -> None:
     base = handlers.BaseGraphQLTransportWSHandler
-    for name in ("handle_message", "handle_connection_init", "handle_subscribe", "run_operation", "shutdown"):
+    for name in ("handle_message", "handle_connection_init", "handle_subscribe", "shutdown"):
         assert name in vars(base), name
         assert name in vars(SocketHandler), name
     for name in ("send_initial_errors", "send_next", "send_operation_message"):

@@ -184,9 +184,8 @@ def test_negotiation_honors_quality(accept: str | None, media: Media | None) -> 
     assert negotiate(accept) is media
 
 
-def test_every_code_has_a_status_or_belongs_to_a_later_transport() -> None:
-    later = {"PERSISTED_DOCUMENT_NOT_FOUND", "PERSISTED_DOCUMENT_REQUIRED"}
-    assert set(STATUSES) - {EXECUTED} == errors.CODES - later
+def test_every_code_has_a_status() -> None:
+    assert set(STATUSES) - {EXECUTED} == errors.CODES
     for kind in STATUSES:
         assert status_for(kind, Media.GRAPHQL) >= 200
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from services.identity import commands as identity
-from services.identity.models import DoorKind
+from services.identity.rules import DoorKind
 from services.kernel import identifiers
 from services.kernel.access import Actor, Grant, Role
 from services.kernel.database import Database

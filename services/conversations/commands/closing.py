@@ -11,7 +11,6 @@ from services.conversations.models import Closing, Conversation
 from services.conversations.rules import Outcome, Trigger
 from services.kernel.access import Permission
 from services.kernel.database import UnitOfWork
-from services.kernel.errors import Conflict
 
 
 async def close(
@@ -52,8 +51,7 @@ async def reopen(uow: UnitOfWork, *, conversation_id: UUID, text: str, expected_
 async def _mine(uow: UnitOfWork, conversation_id: UUID, expected_version: int) -> Conversation:
     row = await queries.conversation_for_update(uow, conversation_id)
     await queries.check_reach(uow, Permission.CONVERSATION_CLOSE, row)
-    if row.version != expected_version:
-        raise Conflict
+    row.require_version(expected_version)
     return row
 
 

@@ -15,7 +15,7 @@ from services.kernel import identifiers
 from services.kernel.access import Permission
 from services.kernel.batches import insert_new
 from services.kernel.database import UnitOfWork
-from services.kernel.errors import Conflict, Invalid, NotFound
+from services.kernel.errors import Invalid, NotFound
 from services.kernel.isolation import owned
 from services.tenancy import queries as tenancy
 
@@ -68,8 +68,7 @@ async def categorize(
     uow.actor.require(Permission.CONVERSATION_CLAIM)
     row = await queries.conversation_for_update(uow, conversation_id)
     await queries.check_reach(uow, Permission.CONVERSATION_CLAIM, row)
-    if row.version != expected_version:
-        raise Conflict
+    row.require_version(expected_version)
     try:
         category = await queries.category(uow, category_id)
     except NotFound as error:

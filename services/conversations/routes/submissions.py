@@ -24,6 +24,7 @@ from services.conversations.routes.standing import Entry, Standing, standing
 from services.conversations.rules import Direction
 from services.identity import commands as identity_commands
 from services.identity import queries as identity
+from services.identity.rules import DoorKind
 from services.kernel import identifiers
 from services.kernel.access import Actor
 from services.kernel.database import Snapshot
@@ -92,8 +93,8 @@ async def form_of(runtime: Runtime, slug: str) -> Form:
 async def form_and_thread(runtime: Runtime, slug: str, token: str) -> tuple[Form, Thread]:
     """What a status link leads to. Raises Refused when it leads nowhere, or not into this organization."""
     async with runtime.database.directory() as directory:
-        front = await identity.door(directory, identity.DoorKind.ORGANIZATION_SLUG, slug.encode())
-        status = await identity.door(directory, identity.DoorKind.FORM_STATUS, digest(token))
+        front = await identity.door(directory, DoorKind.ORGANIZATION_SLUG, slug.encode())
+        status = await identity.door(directory, DoorKind.FORM_STATUS, digest(token))
     if front is None or status is None or front.organization_id != status.organization_id:
         raise Refused(Refusal.NOT_FOUND)
     async with runtime.database.snapshot(Actor.system(front.organization_id)) as snapshot:
@@ -148,7 +149,7 @@ async def _form(snapshot: Snapshot, slug: str) -> Form:
 
 
 async def _open_status_door(runtime: Runtime, form: Form, submission_id: UUID, token: str) -> None:
-    kind, key = identity.DoorKind.FORM_STATUS, digest(token)
+    kind, key = DoorKind.FORM_STATUS, digest(token)
     try:
         async with runtime.database.directory() as directory:
             if await identity.door(directory, kind, key) is None:

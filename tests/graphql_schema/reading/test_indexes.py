@@ -49,7 +49,7 @@ from tests.support.servers import Servers
 pytestmark = pytest.mark.usefixtures("unwatched_statements")
 
 SCHEMA = api_schema()
-ACTOR = Actor(uuid4(), membership_id=uuid4(), grants=(Grant(Role.COORDINATOR, None),))
+ACTOR = Actor(uuid4(), membership_id=uuid4(), grants=(Grant(Role.COORDINATOR), Grant(Role.ADMIN)))
 READER = Reader(cast("Any", None), ACTOR)
 SOME_ROW = uuid4()
 SAMPLES: Mapping[Any, Any] = {datetime: datetime(2026, 3, 1, tzinfo=UTC), int: 20, str: "x", UUID: SOME_ROW}

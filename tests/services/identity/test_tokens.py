@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Local tokens: who a token stands for, when it stands for nobody, and that only its hash is kept."""
 
-import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 
 from graphql_schema.reading.safety import reads_too_early
 from services.identity import commands, queries, rules
-from services.identity.models import DoorKind
+from services.identity.rules import DoorKind
 from services.kernel.access import Actor, ActorKind, Role
 from services.kernel.database import Database
 from services.kernel.encryption import digest
@@ -19,23 +18,8 @@ from services.kernel.settings import TenantBinding
 from tests.services.conversations.scenes import fingerprint, grown, sql
 from tests.support.engines import no_statement_binds
 from tests.support.organizations import TestOrganization, found_organization
-from tests.support.statements import unwatched
 
 Urls = Mapping[str, str]
-
-
-@pytest.fixture(params=TenantBinding)
-async def database(
-    request: pytest.FixtureRequest, database_urls: Urls, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Database]:
-    """An engine on which a statement can bind its organization, and one on which it cannot."""
-    opened = Database(database_urls["belfry_app"], binding=request.param)
-    with contextlib.ExitStack() as stack:
-        if request.param is TenantBinding.TRANSACTION:
-            stack.enter_context(unwatched())
-            no_statement_binds(monkeypatch)
-        yield opened
-    await opened.close()
 
 
 async def issue(database: Database, organization: TestOrganization, **changes: Any) -> str:

@@ -5,7 +5,8 @@ from uuid import UUID
 
 from services.identity import queries, rules
 from services.identity.events import LocalTokenIssued
-from services.identity.models import Door, DoorKind, LocalToken, Person, PersonOrganization
+from services.identity.models import Door, LocalToken, Person, PersonOrganization
+from services.identity.rules import DoorKind
 from services.kernel.access import Actor, Permission, Role
 from services.kernel.database import Database, Directory, UnitOfWork
 from services.kernel.encryption import digest
