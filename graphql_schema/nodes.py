@@ -6,12 +6,14 @@ opaque to clients. Anything else is not an id and leads nowhere, exactly as an u
 """
 
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
 from typing import Any, Self
 from uuid import UUID
 
 import strawberry
 from sqlalchemy import ColumnElement, LargeBinary, Text, func, literal_column
+
+from services.kernel.identifiers import global_id
 
 GLOBAL_ID = re.compile(r"[A-Za-z0-9_-]{24}")
 TAG = re.compile(r"[A-Z]{2}")
@@ -45,7 +47,7 @@ class Node:
 
 def encode_id(tag: str, row_id: UUID) -> str:
     """The global id of a row."""
-    return urlsafe_b64encode(tag.encode() + row_id.bytes).decode()
+    return global_id(tag, row_id)
 
 
 def encode_id_in_sql(tag: str, row_id: ColumnElement[Any]) -> ColumnElement[str]:

@@ -27,6 +27,8 @@ from graphql_schema.deliveries.queries import DeliveryQueries
 from graphql_schema.errors import Wording, presented
 from graphql_schema.identity.mutations import IdentityMutations
 from graphql_schema.identity.queries import IdentityQueries
+from graphql_schema.integrations.mutations import IntegrationMutations
+from graphql_schema.integrations.queries import IntegrationQueries
 from graphql_schema.mutation import check_mutations
 from graphql_schema.reading.annotations import core_schema
 from graphql_schema.reading.checks import check_schema
@@ -53,13 +55,19 @@ class Query(
     ConversationQueries,
     DeliveryQueries,
     WorkloadQueries,
+    IntegrationQueries,
 ):
     """The root of reads, assembled from the domains."""
 
 
 @strawberry.type(description="Every act. Those of one document run one after another, each in its own transaction.")
 class Mutation(
-    AssignmentMutations, ConversationMutations, DeliveryMutations, IdentityMutations, SocialAccountMutations
+    AssignmentMutations,
+    ConversationMutations,
+    DeliveryMutations,
+    IdentityMutations,
+    IntegrationMutations,
+    SocialAccountMutations,
 ):
     """The mutations of all domains."""
 

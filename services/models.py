@@ -5,6 +5,7 @@ from services.assignments import models as assignments
 from services.conversations import models as conversations
 from services.deliveries import models as deliveries
 from services.identity import models as identity
+from services.integrations import models as integrations
 from services.kernel import audit, idempotency, inbox, jobs, outbox
 from services.social_accounts import models as social_accounts
 from services.tenancy import models as tenancy
@@ -17,6 +18,7 @@ __all__ = [
     "idempotency",
     "identity",
     "inbox",
+    "integrations",
     "jobs",
     "outbox",
     "social_accounts",

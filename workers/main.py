@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""The background processes: `python -m workers.main short|long|all|relay`.
+"""The background processes: `python -m workers.main short|long|outward|all|relay`.
 
 A worker ends when Valkey goes, and its supervisor starts it again; the relay goes on sweeping without it.
 """
@@ -23,7 +23,7 @@ from workers.deliver import Deliverer
 from workers.queue import Lane
 from workers.relay import Relay
 
-LANES = {"short": (Lane.SHORT,), "long": (Lane.LONG,), "all": (Lane.SHORT, Lane.LONG)}
+LANES = {**{lane.value: (lane,) for lane in Lane}, "all": tuple(Lane)}
 
 log = structlog.get_logger()
 
@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> int:
     """The process named by the one argument. Returns its exit code."""
     name = arguments[0] if len(arguments) == 1 else ""
     if name != "relay" and name not in LANES:
-        sys.stderr.write("usage: python -m workers.main short|long|all|relay\n")
+        sys.stderr.write("usage: python -m workers.main short|long|outward|all|relay\n")
         return 2
     try:
         settings = read_settings()

@@ -26,10 +26,14 @@ Run = Callable[[str, UUID, UUID], Awaitable[None]]
 
 
 class Lane(StrEnum):
-    """Work of one time-out class. A crashed job holds up its lane for the lane's own time-out only."""
+    """Work of one time-out class. A crashed job holds up its lane for the lane's own time-out only.
+
+    What waits for strangers goes outward: it may wait long, so there are many places, and it holds up nobody else.
+    """
 
     SHORT = "short"
     LONG = "long"
+    OUTWARD = "outward"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,11 @@ class _Limits:
     jobs: int
 
 
-LIMITS = {Lane.SHORT: _Limits(seconds=20, jobs=20), Lane.LONG: _Limits(seconds=300, jobs=8)}
+LIMITS = {
+    Lane.SHORT: _Limits(seconds=20, jobs=20),
+    Lane.LONG: _Limits(seconds=300, jobs=8),
+    Lane.OUTWARD: _Limits(seconds=90, jobs=300),
+}
 
 
 async def connect(url: str) -> ArqRedis:

@@ -17,7 +17,7 @@ from services.kernel.errors import ServiceUnavailable
 from workers import queue
 from workers.deliver import FACT
 from workers.queue import Lane
-from workers.subscriptions import HEARD, JOBS
+from workers.subscriptions import FOLLOWERS, HEARD, JOBS
 
 SWEEP_SECONDS = 5.0
 SWEEP_SECONDS_MAX = 20.0
@@ -80,7 +80,7 @@ class Relay:
             await queue.beat(connection, "relay")
             for _ in range(TURNS_MAX):
                 turns = [
-                    await self._dispatcher.claim(tenant_id, heard=HEARD)
+                    await self._dispatcher.claim(tenant_id, heard=HEARD, followers=FOLLOWERS)
                     for tenant_id in await self._dispatcher.due_organizations()
                 ]
                 for due in turns:

@@ -13,6 +13,8 @@ from services.conversations.events import ConversationClosed, SegmentEnded
 from services.deliveries import handlers as deliveries
 from services.deliveries.commands import SEND, VERIFY
 from services.deliveries.events import DeliveryFailed, DeliveryPublished
+from services.integrations import handlers as integrations
+from services.integrations.commands import DELIVER, FOLLOW, FORGET
 from services.kernel.events import Event, Occurrence
 from services.kernel.jobs import Ticket
 from services.kernel.runtime import Runtime
@@ -50,7 +52,13 @@ JOBS: Mapping[str, Work] = {
     POLL: Work(social_accounts.poll, Lane.LONG),
     MEASURE: Work(conversations.measure, Lane.LONG),
     TIDY: Work(tenancy.tidy, Lane.LONG),
+    FOLLOW: Work(integrations.follow, Lane.LONG),
+    DELIVER: Work(integrations.deliver, Lane.OUTWARD),
+    FORGET: Work(integrations.forget, Lane.LONG),
 }
+
+FOLLOWERS = (FOLLOW,)
+"""Jobs that are due whenever there is a fact, of whatever kind: they keep their own position."""
 
 HEARD = tuple(sorted(event.kind for event in SUBSCRIPTIONS))
 """The kinds of facts that somebody listens to; all others are done when they are recorded."""

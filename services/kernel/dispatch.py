@@ -39,6 +39,17 @@ UNHEARD = text(
     """
 )
 
+WAKE = text(
+    """
+    update belfry.job set
+        due_at = case when lease_until is null then now() else due_at end,
+        again_at = case when lease_until is null then null else now() end
+    where tenant_id = :tenant and kind = any(cast(:followers as text[])) and state = 'WAITING'
+      and (lease_until is not null or due_at > now())
+    """
+)
+"""Jobs that follow all facts of their organization are due when there is a new one."""
+
 # What is due stands in a part of its own: a subquery may be run again for every row, and its LIMIT with it.
 CLAIM_FACTS = text(
     """
@@ -117,13 +128,15 @@ class Dispatcher:
         except (DBAPIError, OSError, TimeoutError) as error:
             raise ServiceUnavailable from error
 
-    async def claim(self, tenant_id: UUID, *, heard: Sequence[str]) -> Due:
-        """One turn of one organization. Facts that nobody listens to are done at once."""
+    async def claim(self, tenant_id: UUID, *, heard: Sequence[str], followers: Sequence[str] = ()) -> Due:
+        """One turn of one organization. Facts that nobody listens to are done at once; followers hear of all."""
         values = {"tenant": tenant_id, "rows": ROWS_PER_TURN, "seconds": RING_LEASE_SECONDS}
         try:
             async with self._engine.begin() as connection:
-                await connection.execute(UNHEARD, {"tenant": tenant_id, "heard": list(heard)})
+                unheard = await connection.execute(UNHEARD, {"tenant": tenant_id, "heard": list(heard)})
                 facts = list((await connection.execute(CLAIM_FACTS, values)).scalars())
+                if followers and (unheard.rowcount or facts):
+                    await connection.execute(WAKE, {"tenant": tenant_id, "followers": list(followers)})
                 jobs = [(row.id, row.kind) for row in await connection.execute(CLAIM_JOBS, values)]
         except (DBAPIError, OSError, TimeoutError) as error:
             raise ServiceUnavailable from error

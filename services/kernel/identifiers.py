@@ -3,6 +3,7 @@
 
 import os
 import time
+from base64 import urlsafe_b64encode
 from uuid import UUID
 
 
@@ -13,3 +14,8 @@ def new() -> UUID:
     value = (milliseconds & (1 << 48) - 1) << 80 | chance
     value = value & ~(0xF << 76) | 0x7 << 76
     return UUID(int=value & ~(0x3 << 62) | 0x2 << 62)
+
+
+def global_id(tag: str, row_id: UUID) -> str:
+    """A row's id as clients know it, `tag` being the two letters of its type."""
+    return urlsafe_b64encode(tag.encode() + row_id.bytes).decode()

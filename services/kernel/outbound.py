@@ -142,11 +142,12 @@ class OutboundClient:
         limits: OutboundLimits | None = None,
         resolver: Resolver = system_resolver,
         tls: ssl.SSLContext | None = None,
+        connections_max: int = CONNECTIONS_MAX,
     ) -> None:
         self._allowed = frozenset(entry.lower() for entry in allowed)
         self._limits = limits or OutboundLimits()
         self._resolver = resolver
-        self._places = asyncio.Semaphore(CONNECTIONS_MAX)
+        self._places = asyncio.Semaphore(connections_max)
         self._client = httpx2.AsyncClient(
             transport=_PinnedTransport(tls or httpx2.create_ssl_context(trust_env=False)),
             timeout=httpx2.Timeout(self._limits.read_seconds, connect=self._limits.connect_seconds),

@@ -5,6 +5,7 @@ Rows are claimed by state, never by a cursor over ids or time: a smaller number 
 the exception that makes live subscriptions possible, because it is taken under the lock of `audit_head`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -245,6 +246,48 @@ async def following(
         facts=[Fact(seq, kind, UUID(int=subject.int), at) for seq, kind, subject, at in columns],
         number=row["number"],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What is told to others of a row."""
+
+    id: UUID
+    seq: int
+    kind: str
+    subject_id: UUID
+    occurred_at: datetime
+
+
+async def after(
+    snapshot: "Snapshot", position: int, kinds: Iterable[str], *, limit: int
+) -> tuple[list[Announced], int]:
+    """The first facts of some kinds behind a position, and up to where they have been looked for."""
+    head = await head_of(snapshot)
+    rows = await snapshot.rows(
+        owned(
+            OutboxEntry,
+            col(OutboxEntry.seq) > position,
+            col(OutboxEntry.seq) <= head,  # what has a number up to the head is committed
+            col(OutboxEntry.kind).in_(sorted(kinds)),
+        )
+        .with_only_columns(
+            col(OutboxEntry.id),
+            col(OutboxEntry.seq),
+            col(OutboxEntry.kind),
+            col(OutboxEntry.subject_id),
+            col(OutboxEntry.occurred_at),
+        )
+        .order_by(col(OutboxEntry.seq))
+        .limit(limit)
+    )
+    found = [Announced(*row) for row in rows]
+    return found, found[-1].seq if len(found) == limit else head
+
+
+async def head_of(snapshot: "Snapshot") -> int:
+    """The number of the newest fact of the organization."""
+    return await snapshot.scalar(owned(AuditHead).with_only_columns(col(AuditHead.seq)))
 
 
 def _of(uow: "UnitOfWork", entry_id: UUID) -> Update:

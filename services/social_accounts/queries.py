@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Reads of the account register, and who may see which account."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -30,6 +30,16 @@ SOCIAL_ACCOUNT_IS_VISIBLE = or_(
 async def visible_account(snapshot: Snapshot, account_id: UUID) -> SocialAccount:
     """An account that the actor may see. Raises NotFound."""
     return await snapshot.one(owned(SocialAccount, col(SocialAccount.id) == account_id, SOCIAL_ACCOUNT_IS_VISIBLE))
+
+
+async def visible_versions(snapshot: Snapshot, account_ids: Collection[UUID]) -> dict[UUID, int]:
+    """Of some accounts those that the actor may see, with their versions."""
+    found = await snapshot.rows(
+        owned(SocialAccount, col(SocialAccount.id).in_(account_ids), SOCIAL_ACCOUNT_IS_VISIBLE).with_only_columns(
+            col(SocialAccount.id), col(SocialAccount.version)
+        )
+    )
+    return {row.id: row.version for row in found}
 
 
 async def account(snapshot: Snapshot, account_id: UUID) -> SocialAccount:

@@ -58,7 +58,7 @@ def variables_of(settings: Settings) -> dict[str, str]:
 class Crew:
     """The background processes of one installation: `with Crew(settings, folder) as crew: crew.start("all", "relay")`.
 
-    A name is what the process is, `all`, `short`, `long` or `relay`, or that with a suffix: `relay-2`.
+    A name is what the process is, `all`, `short`, `long`, `outward` or `relay`, or that with a suffix: `relay-2`.
     """
 
     def __init__(self, settings: Settings, folder: Path) -> None:

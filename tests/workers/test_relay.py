@@ -22,6 +22,7 @@ from tests.support.servers import Servers
 from tests.workers.stage import Stage, open_stage, valkey_answers
 from workers import relay as relay_module
 from workers.deliver import FACT
+from workers.queue import Lane
 from workers.relay import Relay
 from workers.subscriptions import HEARD, JOBS
 
@@ -154,9 +155,9 @@ async def test_rings_carry_ids_only_and_go_to_their_lane(stage: Stage, dispatche
             await jobs.schedule(uow, kind, identifiers.new())
     await plant_facts(stage, 2, HEARD[0], tenant_id)
     assert await rung_by_a_sweep(stage, dispatcher) == len(JOBS) + 2
-    lanes = {lane: await client.zcard(f"belfry:{lane}") for lane in ("short", "long")}
+    lanes = {lane: await client.zcard(f"belfry:{lane}") for lane in Lane}
     assert lanes["long"] == sum(1 for work in JOBS.values() if work.lane.value == "long")
-    assert lanes["short"] == len(JOBS) + 2 - lanes["long"]
+    assert lanes[Lane.SHORT] == len(JOBS) + 2 - lanes[Lane.LONG] - lanes[Lane.OUTWARD]
     bodies = [await client.get(key) for key in await client.keys("arq:job:*")]
     for body in bodies:
         words = body.decode()

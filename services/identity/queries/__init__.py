@@ -9,6 +9,7 @@ from services.identity.queries.clients import (
     document_text,
     live_keys,
     registered,
+    scopes_of,
 )
 from services.identity.queries.directories import door, organization_of_slug, organizations, person_by_email
 from services.identity.queries.holdings import (
@@ -38,4 +39,5 @@ __all__ = [
     "organizations",
     "person_by_email",
     "registered",
+    "scopes_of",
 ]

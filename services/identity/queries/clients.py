@@ -8,6 +8,7 @@ from sqlalchemy import func
 from sqlmodel import col
 
 from services.identity.models import ApiClient, ApiKey, ClientDocument
+from services.kernel.access import Scope
 from services.kernel.database import Snapshot
 from services.kernel.isolation import owned
 
@@ -20,6 +21,16 @@ async def api_client_for_update(snapshot: Snapshot, api_client_id: UUID) -> ApiC
 async def api_key_for_update(snapshot: Snapshot, api_key_id: UUID) -> ApiKey:
     """One key, locked. Raises NotFound."""
     return await snapshot.one(owned(ApiKey, col(ApiKey.id) == api_key_id).with_for_update())
+
+
+async def scopes_of(snapshot: Snapshot, api_client_ids: Iterable[UUID]) -> dict[UUID, frozenset[Scope]]:
+    """What some clients may do; those that were revoked are left out."""
+    found = await snapshot.rows(
+        owned(ApiClient, col(ApiClient.id).in_(set(api_client_ids)), col(ApiClient.revoked_at).is_(None))
+        .with_only_columns(col(ApiClient.id), col(ApiClient.scopes))
+        .order_by(col(ApiClient.id))
+    )
+    return {row.id: frozenset(Scope(each) for each in row.scopes) for row in found}
 
 
 async def client_count(snapshot: Snapshot) -> int:

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Root fields of webhooks."""
+
+import strawberry
+
+from graphql_schema.connections import Connection
+from graphql_schema.integrations.types import WebhookEndpoint
+from graphql_schema.reading.mapping import connection
+from services.integrations import models
+
+
+@strawberry.type
+class IntegrationQueries:
+    """What other systems are told."""
+
+    webhook_endpoints: Connection[WebhookEndpoint] = connection(
+        description="The addresses that are told of what happens. Needs integrations:manage.",
+        newest_first=models.WebhookEndpoint.created_at,
+    )

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Reads of endpoints, their secrets and deliveries; and which events an API client may be told of."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, or_, select
+from sqlmodel import col
+
+from services.assignments import events as assignments
+from services.conversations import events as conversations
+from services.conversations import queries as conversation_queries
+from services.integrations.models import WebhookDelivery, WebhookEndpoint, WebhookSecret
+from services.integrations.rules import LIVE_SECRETS_MAX, EndpointState, WebhookState
+from services.kernel.access import Permission
+from services.kernel.database import Snapshot
+from services.kernel.encryption import Place, Sealed, Vault
+from services.kernel.events import Event
+from services.kernel.isolation import owned
+from services.kernel.outbox import Announced
+from services.social_accounts import events as social_accounts
+from services.social_accounts import queries as account_queries
+
+CONVERSATION_EVENTS: Sequence[type[Event]] = (
+    conversations.ConversationOpened,
+    conversations.ConversationRouted,
+    conversations.ConversationCategorized,
+    conversations.MessageReceived,
+    conversations.MessageChanged,
+    conversations.SegmentEnded,
+    conversations.ConversationStateChanged,
+    conversations.ConversationClosed,
+    conversations.ConversationReopened,
+    conversations.ReplyAccepted,
+    conversations.ReplyPublished,
+    conversations.ReplyFailed,
+    assignments.ConversationClaimed,
+    assignments.ConversationReleased,
+    assignments.ConversationTakenOver,
+    assignments.ClaimLapsed,
+    assignments.ClaimCompleted,
+)
+ACCOUNT_EVENTS: Sequence[type[Event]] = (
+    social_accounts.SocialAccountRegistered,
+    social_accounts.SocialAccountConnected,
+    social_accounts.SocialAccountRevoked,
+)
+EVENT_TYPES: Mapping[str, Permission] = {
+    **{event.kind: Permission.CONVERSATION_READ for event in CONVERSATION_EVENTS},
+    **{event.kind: Permission.SOCIAL_ACCOUNT_READ for event in ACCOUNT_EVENTS},
+}
+"""What endpoints can be told, by the type as it is sent: the kind of the fact. Beside it what its reader may see."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What an endpoint is owed now, and how to sign it."""
+
+    url: str
+    failures: int
+    keys: Sequence[str]
+    deliveries: Sequence[WebhookDelivery]
+
+
+async def visible_versions(snapshot: Snapshot, facts: Sequence[Announced]) -> dict[UUID, int]:
+    """Of what some events are about, the rows that the actor may see, with their versions."""
+    about = {permission: {each.subject_id for each in facts if EVENT_TYPES[each.kind] is permission}
+             for permission in (Permission.CONVERSATION_READ, Permission.SOCIAL_ACCOUNT_READ)}  # fmt: skip
+    found: dict[UUID, int] = {}
+    if about[Permission.CONVERSATION_READ]:
+        found |= await conversation_queries.visible_versions(snapshot, about[Permission.CONVERSATION_READ])
+    if about[Permission.SOCIAL_ACCOUNT_READ] and snapshot.actor.may(Permission.SOCIAL_ACCOUNT_READ):
+        found |= await account_queries.visible_versions(snapshot, about[Permission.SOCIAL_ACCOUNT_READ])
+    return found
+
+
+async def enabled_endpoints(snapshot: Snapshot) -> list[WebhookEndpoint]:
+    """Every endpoint that is told of events."""
+    return await snapshot.scalars(
+        owned(WebhookEndpoint, col(WebhookEndpoint.state) == EndpointState.ENABLED).order_by(col(WebhookEndpoint.id))
+    )
+
+
+async def number_of_endpoints(snapshot: Snapshot) -> int:
+    """How many there are, enabled or not."""
+    return await snapshot.scalar(owned(WebhookEndpoint).with_only_columns(func.count()))
+
+
+async def endpoint_for_update(snapshot: Snapshot, endpoint_id: UUID) -> WebhookEndpoint:
+    """One endpoint, locked. Raises NotFound."""
+    # Not FOR UPDATE: new deliveries share its key and then wait for its job, whose run holds that and waits here.
+    locked = owned(WebhookEndpoint, col(WebhookEndpoint.id) == endpoint_id).with_for_update(key_share=True)
+    return await snapshot.one(locked)
+
+
+async def delivery_for_update(snapshot: Snapshot, delivery_id: UUID) -> WebhookDelivery:
+    """One delivery, locked. Raises NotFound."""
+    locked = owned(WebhookDelivery, col(WebhookDelivery.id) == delivery_id).with_for_update(key_share=True)
+    return await snapshot.one(locked)
+
+
+async def live_secrets(snapshot: Snapshot, endpoint_id: UUID) -> list[WebhookSecret]:
+    """What the messages of an endpoint are signed with, the newest first."""
+    return await snapshot.scalars(
+        owned(
+            WebhookSecret,
+            col(WebhookSecret.webhook_endpoint_id) == endpoint_id,
+            or_(col(WebhookSecret.expires_at).is_(None), col(WebhookSecret.expires_at) > func.now()),
+        )
+        .order_by(col(WebhookSecret.created_at).desc(), col(WebhookSecret.id).desc())
+        .limit(LIVE_SECRETS_MAX)
+    )
+
+
+def place_of(secret: WebhookSecret) -> Place:
+    """Where a secret lives: a sealed value opens nowhere else."""
+    return Place(secret.tenant_id, "webhook_secret", "ciphertext", secret.id)
+
+
+async def due(snapshot: Snapshot, vault: Vault, endpoint_id: UUID, *, limit: int) -> Due | None:
+    """What is to be sent to an endpoint now, the longest due first; None when it is disabled or gone."""
+    endpoint = await snapshot.one_or_none(
+        owned(
+            WebhookEndpoint,
+            col(WebhookEndpoint.id) == endpoint_id,
+            col(WebhookEndpoint.state) == EndpointState.ENABLED,
+        )
+    )
+    if endpoint is None:
+        return None
+    secrets = await live_secrets(snapshot, endpoint_id)
+    keys = [vault.open(Sealed(each.key_id, each.nonce, each.ciphertext), place_of(each)).decode() for each in secrets]
+    deliveries = await snapshot.scalars(
+        owned(WebhookDelivery, *_waiting(endpoint_id), col(WebhookDelivery.due_at) <= func.now())
+        .order_by(col(WebhookDelivery.due_at), col(WebhookDelivery.id))
+        .limit(limit)
+    )
+    return Due(endpoint.url, endpoint.failures, keys, deliveries)
+
+
+async def next_due_at(snapshot: Snapshot, endpoint_id: UUID) -> datetime | None:
+    """When an endpoint is to be called next; None when nothing waits."""
+    return await snapshot.scalar(
+        select(func.min(col(WebhookDelivery.due_at))).where(
+            col(WebhookDelivery.tenant_id) == snapshot.tenant_id, *_waiting(endpoint_id)
+        )
+    )
+
+
+def _waiting(endpoint_id: UUID) -> tuple[ColumnElement[bool], ...]:
+    return (
+        col(WebhookDelivery.webhook_endpoint_id) == endpoint_id,
+        col(WebhookDelivery.state) == WebhookState.WAITING,
+    )

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Webhooks by Standard Webhooks: what is told, how it is signed, when it is tried again, when an endpoint is given up.
+
+Source: https://github.com/standard-webhooks/standard-webhooks, its specification of headers, secrets and signatures.
+"""
+
+import base64
+import random
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from uuid import UUID
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
+
+from services.kernel.errors import DomainError, Invalid, LimitReached
+from services.kernel.identifiers import global_id
+from services.kernel.serialization import to_json
+
+URL_LENGTH_MAX = 2_000
+DESCRIPTION_LENGTH_MAX = 200
+ENDPOINTS_MAX = 250
+EVENT_TYPES_MAX = 100
+SECRET_BYTES = 32
+SECRET_PREFIX = "whsec_"  # noqa: S105  how every secret begins, by the standard
+ROTATION = timedelta(hours=24)
+"""How long a secret goes on signing beside the one that replaces it."""
+LIVE_SECRETS_MAX = 2
+TIMEOUT_SECONDS = 15.0
+KEPT = timedelta(days=30)
+"""How long a delivery stays in the log after it has ended."""
+
+RETRIES: Sequence[timedelta] = (
+    timedelta(seconds=5),
+    timedelta(minutes=5),
+    timedelta(minutes=30),
+    *(timedelta(hours=hours) for hours in (2, 5, 10, 14, 20, 24)),
+)
+"""How long after each failure a delivery is tried again; after the last one it has failed."""
+JITTER = 0.1
+RETRY_AFTER_MAX = timedelta(hours=24)
+GIVE_UP_AFTER = timedelta(days=5)
+"""How long an endpoint may fail without a success between."""
+PAUSE_FIRST, PAUSE_MAX = timedelta(seconds=5), timedelta(minutes=5)
+"""How long an endpoint that fails is left alone before it is tried with one delivery again."""
+AT_ONCE_MAX = 16
+"""Deliveries under way to one endpoint; each run begins with one and doubles as long as all are taken."""
+
+SUBJECT_TAGS: Mapping[str, str] = {
+    "conversation": "CV",
+    "social_account": "SA",
+    "export": "EX",
+    "webhook_endpoint": "WE",
+}
+"""How the global ids of what events are about begin, by the first word of the event's type."""
+TEST_TYPE = "webhook_endpoint.tested"
+
+
+class EndpointState(StrEnum):
+    ENABLED = "ENABLED"
+    DISABLED = "DISABLED"
+
+
+class DisabledReason(StrEnum):
+    BY_PERSON = "BY_PERSON"
+    GONE = "GONE"
+    FAILING = "FAILING"
+
+
+class WebhookState(StrEnum):
+    WAITING = "WAITING"
+    DELIVERED = "DELIVERED"
+    FAILED = "FAILED"
+
+
+class ApiClientIsUnknown(DomainError):
+    code = "API_CLIENT_IS_UNKNOWN"
+    message = "There is no such API client in this organization, or it was revoked."
+
+
+class EndpointIsDisabled(DomainError):
+    code = "ENDPOINT_IS_DISABLED"
+    message = "This endpoint is disabled; enable it first."
+
+
+def check_event_types(wished: Sequence[str], known: Iterable[str]) -> list[str]:
+    """The types in their order, each once; none stands for all."""
+    unknown = sorted(set(wished) - set(known))
+    if unknown:
+        raise Invalid("There is no event type '{type}'.", field=("eventTypes",), type=unknown[0])
+    return sorted(set(wished))
+
+
+def check_number_of_endpoints(number: int) -> None:
+    if number >= ENDPOINTS_MAX:
+        raise LimitReached("An organization has at most {count} endpoints.", count=ENDPOINTS_MAX)
+
+
+def new_secret() -> str:
+    """A secret as the standard writes it."""
+    return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+
+
+def message_id(event_id: UUID) -> str:
+    """The same for every attempt, and for every endpoint that is told of the event."""
+    return f"msg_{event_id.hex}"
+
+
+def body_of(event_type: str, subject_id: UUID, version: int | None, occurred_at: datetime) -> bytes:
+    """What is sent: which node changed and to which version, never its content. Under 300 bytes."""
+    tag = SUBJECT_TAGS[event_type.partition(".")[0]]
+    data = {"id": global_id(tag, subject_id), "version": version}
+    return to_json({"type": event_type, "timestamp": occurred_at, "data": data})
+
+
+def signed_headers(message: str, body: bytes, at: datetime, keys: Sequence[str]) -> dict[str, str]:
+    """The headers of one attempt: one signature for each secret that lives."""
+    timestamp = str(int(at.timestamp()))
+    content = b".".join((message.encode(), timestamp.encode(), body))
+    return {
+        "content-type": "application/json",
+        "webhook-id": message,
+        "webhook-timestamp": timestamp,
+        "webhook-signature": " ".join(f"v1,{_signature(key, content)}" for key in keys),
+    }
+
+
+def _signature(secret: str, content: bytes) -> str:
+    mac = HMAC(base64.b64decode(secret.removeprefix(SECRET_PREFIX)), SHA256())
+    mac.update(content)
+    return base64.b64encode(mac.finalize()).decode()
+
+
+def is_taken(status: int | None) -> bool:
+    """Whether an answer says that the message was taken. A redirect is a failure: nobody said it leads to a friend."""
+    return status is not None and 200 <= status < 300
+
+
+def is_throttled(status: int | None) -> bool:
+    """Whether the endpoint is there and asks for patience."""
+    return status == 429
+
+
+def is_gone(status: int | None) -> bool:
+    """Whether the endpoint asks never to be called again."""
+    return status == 410
+
+
+def next_attempt(attempts: int, chance: random.Random, retry_after: timedelta | None = None) -> timedelta | None:
+    """How long to wait after so many failed attempts; None when there is no further one."""
+    if attempts > len(RETRIES):
+        return None
+    wait = RETRIES[attempts - 1] * chance.uniform(1 - JITTER, 1 + JITTER)
+    return max(wait, min(retry_after or timedelta(0), RETRY_AFTER_MAX))
+
+
+def failures_after(failures: int, statuses: Sequence[int | None]) -> int:
+    """How often in a row an endpoint has failed after these calls. Who asks for patience is there."""
+    if any(map(is_taken, statuses)):
+        return 0
+    return failures + all(not is_throttled(each) for each in statuses)
+
+
+def pause(failures: int, asked: timedelta | None = None) -> timedelta:
+    """How long an endpoint is left alone: as long as it asked for, else longer with every failure in a row."""
+    if asked is not None:
+        return min(asked, PAUSE_MAX)
+    return timedelta(0) if failures == 0 else min(PAUSE_FIRST * 2 ** min(failures - 1, 16), PAUSE_MAX)
+
+
+def is_given_up(failing_since: datetime | None, now: datetime) -> bool:
+    """Whether an endpoint has failed for so long that it is disabled."""
+    return failing_since is not None and now - failing_since >= GIVE_UP_AFTER
+
+
+def retry_after_of(header: str | None, now: datetime) -> timedelta | None:
+    """What a header Retry-After asks for, in seconds or as a date; None when it asks for nothing that can be read."""
+    if header is None:
+        return None
+    if header.strip().isdecimal():
+        return timedelta(seconds=min(int(header.strip()[:9]), RETRY_AFTER_MAX.total_seconds()))
+    try:
+        return max(parsedate_to_datetime(header) - now, timedelta(0))
+    except (ValueError, TypeError):
+        return None
