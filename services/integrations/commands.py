@@ -314,10 +314,7 @@ async def _judge(uow: UnitOfWork, endpoint_id: UUID, outcomes: Sequence[Outcome]
     await uow.write(
         update(WebhookEndpoint)
         .where(col(WebhookEndpoint.tenant_id) == uow.tenant_id, col(WebhookEndpoint.id) == endpoint_id)
-        .values(
-            failing_since=failing_since,
-            failures=rules.failures_after(endpoint.failures, [each.status for each in outcomes]),
-        )
+        .values(failing_since=failing_since, failures=failures)
     )
     reason = None
     if any(rules.is_gone(each.status) for each in outcomes):

@@ -156,7 +156,7 @@ async def test_rings_carry_ids_only_and_go_to_their_lane(stage: Stage, dispatche
     await plant_facts(stage, 2, HEARD[0], tenant_id)
     assert await rung_by_a_sweep(stage, dispatcher) == len(JOBS) + 2
     lanes = {lane: await client.zcard(f"belfry:{lane}") for lane in Lane}
-    assert lanes["long"] == sum(1 for work in JOBS.values() if work.lane.value == "long")
+    assert lanes[Lane.LONG] == sum(1 for work in JOBS.values() if work.lane is Lane.LONG)
     assert lanes[Lane.SHORT] == len(JOBS) + 2 - lanes[Lane.LONG] - lanes[Lane.OUTWARD]
     bodies = [await client.get(key) for key in await client.keys("arq:job:*")]
     for body in bodies:
