@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from graphql_schema import graphiql
+from graphql_schema import graphiql, reference
 from graphql_schema.errors import Defect, MethodNotAllowed
 from graphql_schema.health import health_routes
 from graphql_schema.limits import BODY_BYTES_MAX
@@ -146,6 +146,7 @@ def _routes(runtime: Runtime, feeds: Feeds, schema: ApiSchema, sdl: str) -> list
         WebSocketRoute("/graphql", api),
         Route("/schema.graphql", schema_text, methods=["GET"]),
         *graphiql.graphiql_routes(graphiql.BUILT),
+        *reference.reference_routes(sdl),
         *(route for door in DOORS for route in door(runtime)),
     ]
 
