@@ -44,6 +44,11 @@ class NodeInstallation:
         return self.wheel / "bin" / "node"
 
     @property
+    def npm(self) -> Path:
+        """A script for this Node."""
+        return self.wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+
+    @property
     def modules(self) -> Path:
         return self.folder / "node_modules"
 
@@ -64,7 +69,11 @@ class NodeInstallation:
 
 
 class CannotInstall(EmbeddedError):
-    """The text says why, in one line."""
+    """The text says why, in one line; `output` is all that the program printed."""
+
+    def __init__(self, reason: str, output: str = "") -> None:
+        super().__init__(reason)
+        self.output = output
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +110,7 @@ class NodePackages:
         wanted.folder.mkdir(parents=True)
         for name in ASKED_FOR:
             shutil.copyfile(self.source / name, wanted.folder / name)
-        npm = (str(wanted.node), str(wanted.wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"))
+        npm = (str(wanted.node), str(wanted.npm))
         environment = {
             **wanted.environment(),
             "npm_config_nodedir": str(wanted.wheel),
@@ -157,7 +166,7 @@ def _run(command: tuple[str, ...], folder: Path, environment: Mapping[str, str])
         raise CannotInstall(f"{Path(command[0]).name}: {error}"[:REASON_LENGTH_MAX]) from error
     if done.returncode != 0:
         told = " ".join((done.stderr or done.stdout).split())[-REASON_LENGTH_MAX:]
-        raise CannotInstall(f"{' '.join(command[1:4])} failed: {told}")
+        raise CannotInstall(f"{' '.join(command[1:4])} failed: {told}", done.stdout + done.stderr)
     return done.stdout
 
 
