@@ -3,7 +3,7 @@
 
 ARGS ?=
 
-.PHONY: help up demo token test peers lint doctor migrate seed schema
+.PHONY: help up demo token test peers lint doctor migrate seed graphiql schema
 .DEFAULT_GOAL := help
 
 help: ## This list.
@@ -35,6 +35,9 @@ migrate: ## Bring the database of the running installation up to date.
 
 seed: ## Write the demo organizations.
 	@./belfry seed $(ARGS)
+
+graphiql: ## Build the page at /graphiql.
+	@./belfry graphiql $(ARGS)
 
 schema: ## Write graphql_schema/schema.graphql from the code.
 	@./belfry schema $(ARGS)

@@ -22,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
+from graphql_schema import graphiql, reference
 from graphql_schema.documents import Documents, installed_documents
 from graphql_schema.errors import Defect, MethodNotAllowed
 from graphql_schema.health import health_routes
@@ -143,6 +144,8 @@ def _routes(runtime: Runtime, api: Api, sdl: str) -> list[BaseRoute]:
         Route("/graphql", api),
         WebSocketRoute("/graphql", api),
         Route("/schema.graphql", schema_text, methods=["GET"]),
+        *graphiql.graphiql_routes(graphiql.BUILT),
+        *reference.reference_routes(sdl),
         *(route for door in DOORS for route in door(runtime)),
     ]
 

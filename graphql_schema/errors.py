@@ -154,11 +154,9 @@ def error_body(refusal: RequestRefused, wording: Wording) -> bytes:
     return orjson.dumps({"errors": [presented([refused(refusal)], wording)[0].formatted]})
 
 
-def not_found_body(request_id: str) -> bytes:
-    """The JSON for an address that is not served."""
-    return orjson.dumps(
-        {"errors": [{"message": "Not found.", "extensions": {"code": "NOT_FOUND", "requestId": request_id}}]}
-    )
+def not_found_body(request_id: str, *, code: str = "NOT_FOUND", message: str = "Not found.") -> bytes:
+    """The JSON for an address that is not served. Its codes are not those of the API."""
+    return orjson.dumps({"errors": [{"message": message, "extensions": {"code": code, "requestId": request_id}}]})
 
 
 def log_defect(error: BaseException, request_id: str, path: list[str | int] | None = None) -> None:

@@ -146,10 +146,13 @@ def refusal_response(refusal: RequestRefused, media: Media, wording: Wording) ->
     return Response(error_body(refusal, wording), status, headers, media_type=content_type(media))
 
 
-def not_found_response(request_id: str) -> Response:
-    """The answer for an address that is not served. It is outside the API and its list of codes."""
+def not_found_response(request_id: str, **said: str) -> Response:
+    """The answer for an address that is not served. It is outside the API and its list of codes.
+
+    `code` and `message` replace those that say nothing more.
+    """
     headers = {**HEADERS, "Content-Language": Language.EN}
-    return Response(not_found_body(request_id), 404, headers, media_type=content_type(Media.JSON))
+    return Response(not_found_body(request_id, **said), 404, headers, media_type=content_type(Media.JSON))
 
 
 def content_type(media: Media) -> str:

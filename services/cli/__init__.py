@@ -2,6 +2,7 @@
 """The command line: `./belfry <command>`. It starts the edges as child processes by module name, never imports them.
 
     running.py      up, demo, token, migrate, seed, schema, api, worker, relay
+    building.py     graphiql
     checking.py     test, lint, doctor, bench
     edges.py        which module is which process
 
@@ -12,7 +13,7 @@ import sys
 
 import typer
 
-from services.cli import checking, running
+from services.cli import building, checking, running
 from services.embedded import EmbeddedError
 
 app = typer.Typer(
@@ -33,6 +34,7 @@ def belfry() -> None:
 
 
 running.register(app)
+building.register(app)
 checking.register(app)
 
 

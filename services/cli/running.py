@@ -71,6 +71,8 @@ def up(
     token_options = "" if root == default_data_root(CHECKOUT) else f" --data {shlex.quote(str(root))}"
     closing = [
         f"  GraphQL   http://127.0.0.1:{port}/graphql   (schema: http://127.0.0.1:{port}/schema.graphql)",
+        f"  GraphiQL  http://127.0.0.1:{port}/graphiql   (built once by ./belfry graphiql)",
+        f"  Reference http://127.0.0.1:{port}/docs/api",
         *([] if no_demo else [f"  Token     ./belfry token --organization molendam --role operator{token_options}"]),
         f"  Logs      {root / 'logs'}",
         "  Stop      Ctrl-C",

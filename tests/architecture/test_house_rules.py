@@ -13,6 +13,7 @@ from tests.support.source import EVERYTHING, PRODUCT, ROOT, Source, domains, sou
 
 LINES_MAX = 400
 FUNCTION_LINES_MAX = 50
+HOLD_LOCKS = ("examples", "graphql_schema", "tests/support")
 LICENSE_LINE = "# SPDX-License-Identifier: EUPL-1.2"
 WORDLESS = frozenset({"utils", "util", "helpers", "helper", "common", "base", "manager", "misc"})
 READS_ENVIRONMENT = ("services/kernel/settings.py", "services/embedded/")
@@ -178,7 +179,9 @@ def test_the_lock_file_names_public_indexes_only() -> None:
     text = (ROOT / "uv.lock").read_text()
     assert set(re.findall(r'registry = "([^"]+)"', text)) == {"https://pypi.org/simple"}
     assert set(re.findall(r'url = "https?://([^/"]+)', text)) == {"files.pythonhosted.org"}
-    for path in (ROOT / "tests" / "support").rglob("package-lock.json"):
+    locks = [path for folder in HOLD_LOCKS for path in (ROOT / folder).rglob("package-lock.json")]
+    assert locks
+    for path in locks:
         if "node_modules" not in path.parts:
             hosts = set(re.findall(r"https?://([^/\"]+)", json.dumps(json.loads(path.read_text())["packages"])))
             assert not {host for host in hosts if "npm" in host or "registry" in host} - {"registry.npmjs.org"}, path

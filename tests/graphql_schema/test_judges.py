@@ -14,12 +14,12 @@ import pytest
 
 from graphql_schema import guard
 from graphql_schema.schema import SDL_FILE
+from services.embedded import NodePackages
 from services.kernel.access import Role
 from services.kernel.clock import utc_now
 from tests.graphql_schema.street import EVENTS, Street
 from tests.graphql_schema.test_releases import CHANGELOG, RELEASED
 from tests.graphql_schema.test_transport_sockets import expire_tokens
-from tests.support.node_packages import NodePackages
 from tests.support.releases import problems
 from tests.support.source import ROOT
 

@@ -23,4 +23,5 @@ async def town(database: Database) -> Town:
 def runtime(settings: Settings, database: Database) -> Runtime:
     """Without network and without Valkey, for handlers that call nobody."""
     missing: Any = None
-    return Runtime(settings, database, Vault(settings.master_key), missing, missing, missing, lambda: datetime.now(UTC))
+    vault = Vault(settings.master_key)
+    return Runtime(settings, database, vault, missing, missing, missing, missing, lambda: datetime.now(UTC))

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from services.conversations.routes import fields, pages, submissions
-from services.conversations.routes.markup import CONTENT_SECURITY_POLICY, Html
+from services.conversations.routes.markup import CONTENT_SECURITY_POLICY
 from services.conversations.routes.receiving import (
     FORM,
     JSON,
@@ -31,6 +31,7 @@ from services.conversations.routes.submissions import Form, Receipt, Thread
 from services.conversations.routes.words import WORDS
 from services.kernel.errors import ServiceUnavailable
 from services.kernel.languages import Language, choose
+from services.kernel.markup import Html
 from services.kernel.rates import Limit, RateCounter
 from services.kernel.runtime import Runtime
 from services.kernel.serialization import to_json

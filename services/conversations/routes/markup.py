@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""HTML from small templates: whatever is not markup already is escaped, so that nobody's words become elements."""
+"""The frame of the contact form's pages: their style, their policy, and the document around what a page says."""
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Iterable
-from html import escape
-from string import Template
+
+from services.kernel.markup import Html, fill
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1b1b; --quiet: #505050; --paper: #ffffff; --panel: #f2f4f7;
@@ -65,26 +64,6 @@ CONTENT_SECURITY_POLICY = (
     + b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
     + "'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-
-
-class Html(str):
-    """Markup that stands as it is. Everything else is a text."""
-
-    __slots__ = ()
-
-
-def fill(template: str, /, **values: str | Html) -> Html:
-    """The template with each `$name` filled in, escaped unless it is markup. Attributes stand in double quotes."""
-    return Html(Template(template).substitute({name: _escaped(value) for name, value in values.items()}))
-
-
-def join(parts: Iterable[Html]) -> Html:
-    """Markup after markup."""
-    return Html("\n".join(parts))
-
-
-def _escaped(value: str | Html) -> str:
-    return value if isinstance(value, Html) else escape(value, quote=True)
 
 
 PAGE = """<!doctype html>

@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from services.conversations.routes.markup import Html, fill, join, page
+from services.conversations.routes.markup import page
 from services.conversations.routes.refusals import FieldError, Refusal
 from services.conversations.routes.standing import Entry
 from services.conversations.routes.submissions import Form, Thread
 from services.conversations.routes.words import WORDS, Words
 from services.conversations.rules import Direction
 from services.kernel.languages import LANGUAGE_TAG, Language
+from services.kernel.markup import Html, fill, join
 from services.social_accounts.networks.webform import TEXT_MAX
 
 LANGUAGE_PARAMETER = "language"

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from services.conversations.routes import fields
-from services.conversations.routes.markup import Html, fill, join
 from services.conversations.routes.receiving import address_of
 from services.conversations.routes.refusals import NotUsable, Refusal
 from services.conversations.routes.standing import Entry, Standing, standing
 from services.conversations.routes.words import EN, WORDS
 from services.conversations.rules import ConversationState, Direction, ReplyPurpose
 from services.kernel.languages import Language, choose
+from services.kernel.markup import Html, fill, join
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 HERS = Entry(Direction.INBOUND, "?", NOW)

@@ -20,11 +20,12 @@ from urllib.parse import urlsplit
 import asyncpg
 import orjson
 
-from tests.support.node_packages import Installation, NodePackages
+from services.embedded import NodeInstallation, NodePackages
 
 __all__ = ["Peer", "PeerAccount", "install", "running_peer"]
 
-PACKAGES = NodePackages(Path(__file__).resolve().parent / "atproto", compiled="better-sqlite3")
+SOURCE = Path(__file__).resolve().parent / "atproto"
+PACKAGES = NodePackages(SOURCE, compiled="better-sqlite3", node=SOURCE / "requirements.txt")
 install = PACKAGES.install
 START_SECONDS_MAX = 180.0
 STOP_SECONDS_MAX = 10.0
@@ -77,7 +78,7 @@ async def running_peer(postgres_url: str, valkey_url: str) -> AsyncIterator[Peer
 
 
 @asynccontextmanager
-async def _process(found: Installation, environment: Mapping[str, str]) -> AsyncIterator[Peer]:
+async def _process(found: NodeInstallation, environment: Mapping[str, str]) -> AsyncIterator[Peer]:
     with tempfile.TemporaryFile() as log:
         process = await asyncio.create_subprocess_exec(
             str(found.node),
