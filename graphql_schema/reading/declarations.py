@@ -6,6 +6,7 @@ Nothing here reads a row. The ordinary executor and the compiled one are both ma
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 from uuid import UUID
@@ -154,6 +155,10 @@ class Argument:
     node: type | None = None
 
 
+FigureCheck = Callable[[Mapping[str, Any], datetime], None]
+"""Refuses arguments of a figure, by their Python names, that would take too much at an instant. Raises BadUserInput."""
+
+
 @dataclass(frozen=True, eq=False)
 class Readable:
     """A type whose rows can be read: where they are, who may see them, and how lists of them are asked."""
@@ -168,6 +173,7 @@ class Readable:
     orders: tuple[Named, ...] = ()
     arguments: Mapping[str, Argument] = field(default_factory=lambda: MappingProxyType({}))
     ordered_by: ColumnElement[Any] | None = None
+    check: FigureCheck | None = None
 
     @property
     def name(self) -> str:

@@ -47,6 +47,7 @@ from graphql_schema.reading.declarations import (
     Declaration,
     DeclarationError,
     DefaultOrder,
+    FigureCheck,
     Leaf,
     ListOf,
     Named,
@@ -231,6 +232,7 @@ def figure(
     permission: Permission,
     arguments: Mapping[str, Argument] | None = None,
     ordered_by: ColumnElement[Any] | None = None,
+    check: FigureCheck | None = None,
 ) -> Callable[[C], C]:
     """Make a class a type of the schema whose rows are those of a SELECT, `workload.queries.MIX.subquery()`.
 
@@ -241,7 +243,9 @@ def figure(
     def declare(cls: C) -> C:
         made = _type_of_the_schema(cls)
         taken = MappingProxyType(dict(arguments or {}))
-        REGISTRY[made] = Readable(made, source, None, true(), permission, arguments=taken, ordered_by=ordered_by)
+        REGISTRY[made] = Readable(
+            made, source, None, true(), permission, arguments=taken, ordered_by=ordered_by, check=check
+        )
         return made
 
     return declare

@@ -19,6 +19,7 @@ from graphql_schema.reading.conditions import NOBODY, PageRequest, Path
 from graphql_schema.reading.declarations import ListOf, Readable, decode_id, readable_by_tag
 from graphql_schema.reading.plan import AnyNode, Figure, Many, Plan
 from services.kernel.access import Actor
+from services.kernel.clock import utc_now
 
 NOWHERE = ("", NOBODY)
 """What an id stands for that leads nowhere: a type and a row that do not exist."""
@@ -125,13 +126,18 @@ def list_request(
 
 
 def figure_values(readable: Readable, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a figure by their Python names, row ids in place of global ids; null where none is given."""
+    """The arguments of a figure by their Python names, row ids in place of global ids; null where none is given.
+
+    Raises BadUserInput.
+    """
     values: dict[str, Any] = {}
     for name, argument in readable.arguments.items():
         value = given.get(name)
         if argument.node is not None and value is not None:
             value = decode_id(value, argument.node) or NOBODY
         values[name] = value
+    if readable.check is not None:
+        readable.check(values, utc_now())
     return values
 
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Figures as clients see them: each with its numerator, its denominator, n and the instant at which it was counted."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from graphql_schema.reading.declarations import Argument
 from graphql_schema.reading.mapping import column, figure, never_null, vocabulary
@@ -11,7 +13,7 @@ from graphql_schema.social_accounts.types import SocialAccount
 from graphql_schema.tenancy.types import Department
 from services.kernel.access import Permission
 from services.workload import queries
-from services.workload.rules import Granularity
+from services.workload.rules import Granularity, check_series
 
 R, X = queries.RESPONSE_TIME.c, queries.OUTBOUND_MIX.c
 
@@ -34,7 +36,19 @@ ARGUMENTS = {
 SERIES_ONLY = ("granularity", "time_zone")
 
 
-@figure(queries.RESPONSE_TIME, permission=Permission.METRICS_READ, arguments=ARGUMENTS, ordered_by=R.since)
+def check_period(given: Mapping[str, Any], now: datetime) -> None:
+    """Refuse a series of too many points. Raises BadUserInput."""
+    if (granularity := given["granularity"]) is not None:
+        check_series(since=given["since"], until=given["until"], granularity=Granularity(granularity), now=now)
+
+
+@figure(
+    queries.RESPONSE_TIME,
+    permission=Permission.METRICS_READ,
+    arguments=ARGUMENTS,
+    ordered_by=R.since,
+    check=check_period,
+)
 class ResponseTime:
     """How long citizens waited for an answer, counted by when they asked. Wall time is all time, nights too.
 
@@ -74,7 +88,13 @@ class ResponseTime:
     above_72_hours_count: int | None = column(R.bucket_7, "Answered after more than 72 hours.")
 
 
-@figure(queries.OUTBOUND_MIX, permission=Permission.METRICS_READ, arguments=ARGUMENTS, ordered_by=X.since)
+@figure(
+    queries.OUTBOUND_MIX,
+    permission=Permission.METRICS_READ,
+    arguments=ARGUMENTS,
+    ordered_by=X.since,
+    check=check_period,
+)
 class OutboundMix:
     """What the organization said, each item counted once: how much is sent out, and how much answers somebody.
 

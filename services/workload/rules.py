@@ -7,9 +7,12 @@ zero has no value; it is not zero. Percentiles are nearest rank. Seconds are sec
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
 from math import ceil, inf
+
+from services.kernel.errors import BadUserInput
 
 DEFINITION_VERSION = 1
 PERIOD_DAYS = 28
@@ -17,6 +20,9 @@ PERIOD_DAYS = 28
 
 BUCKET_SECONDS = (15 * 60, 3_600, 2 * 3_600, 4 * 3_600, 8 * 3_600, 24 * 3_600, 72 * 3_600)
 """The upper bounds of the first seven buckets of a response-time histogram; the eighth has none."""
+
+SERIES_POINTS_MAX = 100
+"""What a series is priced as, and what it has at the most."""
 
 VIEWER_N_MIN = 5
 """Somebody who is a VIEWER only sees no figure over fewer items than this."""
@@ -28,6 +34,18 @@ class Granularity(StrEnum):
     DAY = "DAY"
     WEEK = "WEEK"
     MONTH = "MONTH"
+
+
+_DAYS_AT_LEAST = {Granularity.DAY: 1, Granularity.WEEK: 7, Granularity.MONTH: 28}
+
+
+def check_series(*, since: datetime | None, until: datetime | None, granularity: Granularity, now: datetime) -> None:
+    """Refuse a period of more points than a series may have. Raises BadUserInput."""
+    end = until or now
+    # The period is cut at both ends, and a day of 23 hours makes room for one more.
+    longest = timedelta(days=(SERIES_POINTS_MAX - 2) * _DAYS_AT_LEAST[granularity])
+    if since is not None and end - since > longest:
+        raise BadUserInput("A series has at most {count} points.", count=SERIES_POINTS_MAX)
 
 
 @dataclass(frozen=True, slots=True)

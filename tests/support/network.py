@@ -3,7 +3,11 @@
 
 import ipaddress
 import re
+import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 SENDING = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
@@ -12,6 +16,20 @@ NUMERIC = re.compile(r"^[0-9a-fA-Fx.:%]+$")
 
 attempts: list[str] = []
 """What was tried since the last look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """One datagram or connection on its way: from which port of ours, to whom."""
+
+    event: str
+    own_port: int
+    host: str
+    port: int
+
+
+recordings: list[list[Contact]] = []
+"""The tapes that run at the moment."""
 
 
 class NotLoopback(RuntimeError):
@@ -40,16 +58,45 @@ def take_attempts() -> list[str]:
     return found
 
 
+@contextmanager
+def recorded() -> Iterator[list[Contact]]:
+    """Everything that this process sends to anybody meanwhile, loopback included.
+
+    For tests whose client is free to try other machines: what would leave this one fails as if nobody listened there,
+    and is not held against the test, which judges the tape itself.
+    """
+    tape = list[Contact]()
+    recordings.append(tape)
+    try:
+        yield tape
+    finally:
+        recordings.remove(tape)
+
+
 def _watch(event: str, arguments: tuple[Any, ...]) -> None:
     if event in SENDING:
         address = arguments[-1]
-        if isinstance(address, tuple) and address and not is_loopback(str(address[0])):
-            _refuse(f"{event} to {address[0]}")
+        if not isinstance(address, tuple) or not address:
+            return
+        for tape in recordings:
+            tape.append(Contact(event, _own_port(arguments[0]), str(address[0]), int(address[1])))
+        if is_loopback(str(address[0])):
+            return
+        if recordings:
+            raise ConnectionRefusedError(f"Nobody listens at {address[0]} during a test.")
+        _refuse(f"{event} to {address[0]}")
     elif event in LOOKING_UP:
         host = arguments[0].decode() if isinstance(arguments[0], bytes) else arguments[0]
         # Numbers in any notation are read on this machine; whether one may connect to them is asked above.
         if host is not None and not is_loopback(host) and not NUMERIC.match(host):
             _refuse(f"{event} of {host}")
+
+
+def _own_port(one: Any) -> int:
+    try:
+        return int(one.getsockname()[1]) if isinstance(one, socket.socket) else 0
+    except (OSError, IndexError):
+        return 0
 
 
 def _refuse(what: str) -> None:

@@ -2,18 +2,11 @@
 """The outbound client and TLS: names stay what was asked for, and a failed handshake sent nothing."""
 
 import asyncio
-import ipaddress
 import ssl
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import httpx2
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from services.kernel.outbound import (
     FailureReason,
@@ -22,6 +15,7 @@ from services.kernel.outbound import (
     OutcomeUnknown,
     system_resolver,
 )
+from tests.support.certificates import self_signed
 from tests.support.raw_server import (
     BODY,
     OK,
@@ -44,33 +38,11 @@ class Certificates:
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    folder: Path = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Belfry test")])
-    start = datetime.now(UTC) - timedelta(days=1)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(start)
-        .not_valid_after(start + timedelta(days=3))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.DNSName(TOWN), x509.IPAddress(ipaddress.ip_address("127.0.0.2"))]), False
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "certificate.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
+    certificate = self_signed(tmp_path_factory.mktemp("tls"), [TOWN], ["127.0.0.2"])
+    server = certificate.server()
     seen: list[str | None] = []
     server.sni_callback = lambda _connection, name, _context: seen.append(name)
-    return Certificates(server, ssl.create_default_context(cafile=str(folder / "certificate.pem")), seen)
+    return Certificates(server, certificate.trusting(), seen)
 
 
 async def test_the_name_in_tls_and_in_host_stays_the_one_that_was_asked_for(certificates: Certificates) -> None:
