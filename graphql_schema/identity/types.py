@@ -90,7 +90,9 @@ class ClientDocument(Node):
     """A document that a machine may send by its id."""
 
     client: ApiClient = to_one(D.api_client_id, "The machine that may send it.")
-    document_id: str = column(D.document_id, "Its id in requests, `sha256:` and the digest of the exact text.")
+    digest: str = column(
+        D.document_id, "What requests name it by, as documentId: `sha256:` and the digest of the text."
+    )
     name: str | None = column(D.name, "The name of its operation.")
     text: str = column(D.text, "The document.")
     created_at: datetime = column(D.created_at, "When it was registered.")

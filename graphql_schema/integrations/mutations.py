@@ -81,14 +81,14 @@ class WebhookEndpointDeletePayload:
 
 
 @mutation_input
-class WebhookSecretRotateInput:
+class WebhookEndpointSecretRotateInput:
     """Which endpoint shall have a new secret."""
 
     webhook_endpoint_id: UUID = id_of(WebhookEndpoint, "The endpoint.")
 
 
 @mutation_payload
-class WebhookSecretRotatePayload:
+class WebhookEndpointSecretRotatePayload:
     """What a new secret answers."""
 
     webhook_endpoint: WebhookEndpoint | None = read_back(
@@ -102,6 +102,7 @@ class WebhookEndpointTestInput:
     """Which endpoint shall be called."""
 
     webhook_endpoint_id: UUID = id_of(WebhookEndpoint, "The endpoint.")
+    idempotency_key: str | None = idempotency_key()
 
 
 @mutation_payload
@@ -116,6 +117,7 @@ class WebhookDeliveryReplayInput:
     """Which message shall be sent once more."""
 
     webhook_delivery_id: UUID = id_of(WebhookDelivery, "The message.")
+    idempotency_key: str | None = idempotency_key()
 
 
 @mutation_payload
@@ -172,9 +174,13 @@ class IntegrationMutations:
         "Sign with a new secret. The one before signs beside it for a day, any older one no more.",
         permission=Permission.INTEGRATION_MANAGE,
     )
-    async def webhook_secret_rotate(self, act: Act, input: WebhookSecretRotateInput) -> WebhookSecretRotatePayload:
+    async def webhook_endpoint_secret_rotate(
+        self, act: Act, input: WebhookEndpointSecretRotateInput
+    ) -> WebhookEndpointSecretRotatePayload:
         secret = await commands.rotate_secret(act.uow, act.runtime.vault, endpoint_id=input.webhook_endpoint_id)
-        return WebhookSecretRotatePayload(webhook_endpoint=WebhookEndpoint.of(input.webhook_endpoint_id), secret=secret)
+        return WebhookEndpointSecretRotatePayload(
+            webhook_endpoint=WebhookEndpoint.of(input.webhook_endpoint_id), secret=secret
+        )
 
     @mutation(
         "Send a message of the type `webhook_endpoint.tested`, whatever types the endpoint is told of.",

@@ -27,7 +27,7 @@ mutation ($input: ApiKeyIssueInput!) {
 REGISTER = """
 mutation ($input: ClientDocumentsRegisterInput!) {
   clientDocumentsRegister(input: $input) {
-    apiClient { documents { nodes { documentId name text } totalCount } } userErrors { code field message }
+    apiClient { documents { nodes { digest name text } totalCount } } userErrors { code field message }
   }
 }
 """

@@ -248,7 +248,7 @@ async def test_what_is_registered_again_is_there_once(live: Served, admin: str) 
         payload = await found.register(INBOX, DEPARTMENTS)
         documents = payload["apiClient"]["documents"]
         assert documents["totalCount"] == 2
-        assert {each["name"]: each["documentId"] for each in documents["nodes"]} == {
+        assert {each["name"]: each["digest"] for each in documents["nodes"]} == {
             "Inbox": document_id(INBOX),
             "Departments": document_id(DEPARTMENTS),
         }

@@ -31,7 +31,7 @@ mutation ($id: ID!) {
 """
 ROTATE = """
 mutation ($id: ID!) {
-  webhookSecretRotate(input: {webhookEndpointId: $id}) { webhookEndpoint { id } secret userErrors { code } }
+  webhookEndpointSecretRotate(input: {webhookEndpointId: $id}) { webhookEndpoint { id } secret userErrors { code } }
 }
 """
 TEST = """
@@ -81,7 +81,7 @@ async def test_an_endpoint_is_set_up_and_its_secret_shown_once(live: Served, adm
     listed = await live.post({"query": LIST}, admin)
     assert [each["id"] for each in listed.json()["data"]["webhookEndpoints"]["nodes"]] == [endpoint["id"]]
     assert "whsec_" not in listed.text
-    rotated = (await live.ask(admin, ROTATE, id=endpoint["id"]))["webhookSecretRotate"]
+    rotated = (await live.ask(admin, ROTATE, id=endpoint["id"]))["webhookEndpointSecretRotate"]
     assert rotated["secret"].startswith("whsec_")
     assert rotated["secret"] != first["secret"]
 
@@ -124,7 +124,7 @@ async def test_nobody_else_sees_or_changes_them(
     stranger = await token_of(await found_organization(database, name="Elders"), Role.ADMIN)
     unknown = f"{endpoint[:-2]}AA"
     for document, name, known in (
-        (DELETE, "webhookEndpointDelete", endpoint), (ROTATE, "webhookSecretRotate", endpoint),
+        (DELETE, "webhookEndpointDelete", endpoint), (ROTATE, "webhookEndpointSecretRotate", endpoint),
         (TEST, "webhookEndpointTest", endpoint), (REPLAY, "webhookDeliveryReplay", delivery),
     ):  # fmt: skip
         foreign, nothing = [(await live.ask(stranger, document, id=each))[name] for each in (known, unknown)]

@@ -34,7 +34,7 @@ TYPES_MAX = 299
 SCALARS = frozenset(
     {"DateTime", "Date", "Duration", "TimeZone", "Locale", "URL", "Email", "Decimal", "BigInt"}
 )  # no JSON: what has no shape has no contract
-BOUND = re.compile(r"^(since|until|asOf|bucketStart|[a-z]\w*Until)$")
+BOUND = re.compile(r"^(since|until|asOf|bucketStart|[a-z]\w*(Until|Since))$")
 """Instants that bound a period, and say so by another word than `At`."""
 MEANINGS = {"Url": "URL", "Email": "Email", "Locale": "Locale", "TimeZone": "TimeZone", "zone": "TimeZone"}
 """What the end of a name promises of the type of an output."""

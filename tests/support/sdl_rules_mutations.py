@@ -27,6 +27,12 @@ MEETS_NOBODY = {
     "conversationTakeOver": "takes from whoever holds, and gives the fence",
     "deliveryResolve": "only an unconfirmed delivery, and only once",
     "socialAccountConnect": "a secret replaces the one before",
+    "apiClientRevoke": "ends it for good, whatever it was",
+    "apiKeyRevoke": "ends it for good",
+    "webhookDeliveryReplay": "sends it once more, whatever became of it",
+    "webhookEndpointDelete": "forgets it, whatever it was",
+    "webhookEndpointSecretRotate": "the secret before signs on",
+    "webhookEndpointTest": "changes nothing of it",
 }
 """Acts on a row that need no version, and why."""
 
@@ -47,7 +53,7 @@ def mutations(schema: GraphQLSchema) -> Iterator[tuple[str, GraphQLInputObjectTy
 def names_begin_with_a_noun(schema: GraphQLSchema) -> Iterator[str]:
     nouns = [each.name[0].lower() + each.name[1:] for each in outputs(schema) if implements_node(each)]
     for name, _, payload in mutations(schema):
-        fits = [noun for noun in nouns if re.match(rf"{noun}[A-Z]", name)]
+        fits = [noun for noun in nouns if re.match(rf"{noun}s?[A-Z]", name)]
         acts_on = payload is not None and [each for each in payload.fields if re.match(rf"{each}[A-Z]", name)]
         if not fits and not acts_on:
             yield f"Mutation.{name}"

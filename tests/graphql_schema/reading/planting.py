@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import strawberry
 
@@ -41,6 +42,8 @@ from services.conversations.rules import (
 )
 from services.deliveries.models import Delivery
 from services.deliveries.rules import Origin
+from services.identity.models import ApiClient, ApiKey, ClientDocument
+from services.integrations.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from services.kernel.access import Actor, Role
 from services.kernel.database import Database
 from services.kernel.reads import Answers, Moment
@@ -170,8 +173,27 @@ async def plant(database: Database, organization: TestOrganization, seed: int) -
     async with database.unit_of_work(organization.system) as uow:
         uow.add(*planted.accounts, *planted.contacts, *planted.categories, *links)
         uow.add(*planted.conversations, *planted.deliveries, *planted.messages)
-        uow.add(*_surroundings(planted))
+        uow.add(*_surroundings(planted), *_machines(tenant))
     return planted
+
+
+def _machines(tenant: UUID) -> list[Any]:
+    """What other systems are known by, and what they were told."""
+    client = ApiClient(tenant_id=tenant, name="Open data", scopes=["conversations:read"])
+    key = ApiKey(tenant_id=tenant, api_client_id=client.id, expires_at=START)
+    document = ClientDocument(tenant_id=tenant, api_client_id=client.id, document_id="sha256:0", text="{ viewer }")
+    endpoint = WebhookEndpoint(tenant_id=tenant, api_client_id=client.id, url="https://a.example", position=0)
+    delivery = WebhookDelivery(
+        tenant_id=tenant,
+        webhook_endpoint_id=endpoint.id,
+        event_id=endpoint.id,
+        event_type="conversation.opened",
+        body=b"{}",
+        occurred_at=START,
+        due_at=START,
+    )
+    attempt = WebhookAttempt(tenant_id=tenant, webhook_delivery_id=delivery.id, number=1, milliseconds=9, status=500)
+    return [client, key, document, endpoint, delivery, attempt]
 
 
 def _plant_conversation(planted: Planted, chance: random.Random, i: int) -> None:
