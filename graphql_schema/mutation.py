@@ -50,13 +50,24 @@ from graphql_schema.inputs import (
     mutation_input,
     request_hash,
 )
-from graphql_schema.payloads import PayloadShape, UserError, UserErrorCode, mutation_payload, payload_shape, shown_once
+from graphql_schema.payloads import (
+    PayloadShape,
+    UserError,
+    UserErrorCode,
+    mutation_payload,
+    mutation_result,
+    payload_shape,
+    result_of,
+    results,
+    shown_once,
+)
 from graphql_schema.reading.resolvers import visible_ids
 from graphql_schema.reading.sizes import MUTATION as MUTATION_COST
 from services.kernel import idempotency
 from services.kernel.access import Actor, Permission
 from services.kernel.database import UnitOfWork
 from services.kernel.errors import Conflict, DomainError, NotFound
+from services.kernel.languages import Language
 from services.kernel.runtime import Runtime
 
 __all__ = [
@@ -74,6 +85,9 @@ __all__ = [
     "mutation_input",
     "mutation_of",
     "mutation_payload",
+    "mutation_result",
+    "result_of",
+    "results",
     "shown_once",
 ]
 
@@ -163,10 +177,11 @@ class MutationDeclaration:
 
 @dataclass(frozen=True)
 class Errand:
-    """What a mutation works with that must call the outside. No transaction is open: a handler opens its own."""
+    """What a mutation works with that has no one transaction: it calls the outside, or acts on each of many rows."""
 
     actor: Actor
     runtime: Runtime
+    language: Language
 
 
 class ErrandDeclaration(MutationDeclaration):
@@ -183,7 +198,7 @@ class ErrandDeclaration(MutationDeclaration):
         if refusals:
             return self.shape.refused(refusals, {}, context.language)
         try:
-            return await self.function(root, Errand(context.actor, context.runtime), decoded)
+            return await self.function(root, Errand(context.actor, context.runtime, context.language), decoded)
         except DomainError as refusal:
             return await self._refused(context, refusal, decoded)
 

@@ -21,6 +21,7 @@ from strawberry.utils.str_converters import to_camel_case
 
 import services
 from graphql_schema.reading.annotations import shape_of
+from graphql_schema.reading.bounds import INPUT_LIST_MAX
 from graphql_schema.reading.declarations import ReadBack, declaration_of
 from graphql_schema.reading.mapping import vocabulary
 from graphql_schema.reading.sizes import ListSize
@@ -29,6 +30,9 @@ from services.kernel.languages import Language, said
 
 USER_ERRORS = "user_errors"
 FEW = ListSize(assumed_size=1)
+MANY = ListSize(assumed_size=INPUT_LIST_MAX)
+RESULTS = "belfry.results"
+"""What a field's metadata says of the results of a bulk act."""
 SHOWN_ONCE = "belfry.shown_once"
 """What a field's metadata says of a secret in a payload."""
 
@@ -99,12 +103,35 @@ def shown_once(description: str) -> Any:
     return strawberry.field(description=description, metadata={SHOWN_ONCE: True})
 
 
+def results(description: str) -> Any:
+    """How each row of a bulk act went, in the order asked: `results: list[NounBulkVerbResult] = results("…")`."""
+    return strawberry.field(default_factory=list, description=description, metadata={RESULTS: True}, directives=[MANY])
+
+
+@dataclass_transform(kw_only_default=True)
+def mutation_result(cls: C) -> C:
+    """Make the type of one result of a bulk act, of a class with `node: <Type> | None = read_back(…)`."""
+    return _with_user_errors(cls, "Result")
+
+
+def result_of(result: type, node: Any, refusal: DomainError | None, language: Language) -> Any:
+    """How one row of a bulk act went: the row, or why not."""
+    fields = get_object_definition(result, strict=True).fields
+    error = shape_of(next(each for each in fields if each.python_name == USER_ERRORS)).of
+    errors = [] if refusal is None else [error(**_error(refusal, language))]
+    return result(node=node, user_errors=errors)
+
+
 @dataclass_transform(kw_only_default=True)
 def mutation_payload(cls: C) -> C:
     """Make a payload type of a class whose fields are `read_back` nodes. `userErrors` and their type are added."""
+    return _with_user_errors(cls, "Payload")
+
+
+def _with_user_errors(cls: C, kind: str) -> C:
     path = f"{cls.__module__}.{cls.__qualname__}"
-    if not cls.__name__.endswith("Payload") or not cls.__doc__:
-        raise TypeError(f"{path} is a payload: name it …Payload and say in a docstring what it answers.")
+    if not cls.__name__.endswith(kind) or not cls.__doc__:
+        raise TypeError(f"{path} is a {kind.lower()}: name it …{kind} and say in a docstring what it answers.")
     noun_verb = cls.__name__.removesuffix("Payload")
     error = type(f"{noun_verb}UserError", (UserError,), {"__module__": cls.__module__})
     error = strawberry.type(error, description="What the caller can repair. The act had no effect.")
@@ -123,6 +150,8 @@ def payload_shape(payload: type) -> PayloadShape:
     for field in definition.fields:
         if field.python_name == USER_ERRORS:
             error = shape_of(field).of
+        elif field.metadata.get(RESULTS):
+            continue
         elif field.metadata.get(SHOWN_ONCE) and shape_of(field).is_nullable:
             secrets.append(field.python_name)
         elif isinstance(declaration_of(field), ReadBack) and shape_of(field).is_nullable:

@@ -7,9 +7,25 @@ import strawberry
 
 from graphql_schema.conversations.types import Category, Conversation, Message
 from graphql_schema.deliveries.types import Delivery
-from graphql_schema.mutation import Act, given, id_of, idempotency_key, mutation, mutation_input, mutation_payload
+from graphql_schema.mutation import (
+    Act,
+    Errand,
+    changes_in,
+    errand,
+    given,
+    id_of,
+    idempotency_key,
+    mutation,
+    mutation_input,
+    mutation_payload,
+    mutation_result,
+    result_of,
+    results,
+)
+from graphql_schema.reading.conditions import NOBODY
+from graphql_schema.reading.declarations import decode_id
 from graphql_schema.reading.mapping import read_back
-from services.conversations import commands
+from services.conversations import commands, handlers
 from services.conversations.rules import CLOSING_TEXT_LENGTH_MAX, Outcome, ReplyPurpose
 from services.kernel.access import Permission
 
@@ -84,6 +100,37 @@ class ConversationReopenPayload:
     conversation: Conversation | None = read_back("The conversation as it is now.")
 
 
+@strawberry.input(description="What shall be said of each conversation; what is left out stays.")
+class ConversationBulkPatch:
+    """The changes that one act makes to many conversations."""
+
+    category_id: strawberry.Maybe[strawberry.ID] = given(
+        "The topic; the department that answers for it gets the conversation."
+    )
+
+
+@mutation_input
+class ConversationBulkUpdateInput:
+    """Which conversations to change, and how."""
+
+    ids: list[UUID] = id_of(Conversation, "The conversations, at most 100.")
+    patch: ConversationBulkPatch = given("What to change.")
+
+
+@mutation_result
+class ConversationBulkUpdateResult:
+    """How one conversation went."""
+
+    node: Conversation | None = read_back("The conversation as it is now; null when the caller may not see it.")
+
+
+@mutation_payload
+class ConversationBulkUpdatePayload:
+    """What a change of many conversations answers."""
+
+    results: list[ConversationBulkUpdateResult] = results("One for each id, in the order asked.")
+
+
 @strawberry.type
 class ConversationMutations:
     """Acts on conversations."""
@@ -117,6 +164,20 @@ class ConversationMutations:
             expected_version=input.expected_version,
         )
         return ConversationCategorizePayload(conversation=Conversation.of(row.id))
+
+    @errand(
+        "Change many conversations, each by itself: one that cannot be changed does not hold up the others.",
+        permission=Permission.CONVERSATION_CLAIM,
+    )
+    async def conversation_bulk_update(
+        self, errand: Errand, input: ConversationBulkUpdateInput
+    ) -> ConversationBulkUpdatePayload:
+        wished = changes_in(input.patch)
+        category_id = decode_id(wished["category_id"], Category) or NOBODY if wished else None
+        outcomes = await handlers.categorize_each(errand.runtime, errand.actor, input.ids, category_id)
+        found = [(None if row is None else Conversation.of(row), refusal) for row, refusal in outcomes]
+        each_result = [result_of(ConversationBulkUpdateResult, *each, errand.language) for each in found]
+        return ConversationBulkUpdatePayload(results=each_result)
 
     @mutation(
         "End a conversation. A question without an answer stays on record.", permission=Permission.CONVERSATION_CLOSE

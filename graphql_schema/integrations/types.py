@@ -68,7 +68,7 @@ class WebhookDelivery(Node):
     endpoint: WebhookEndpoint = to_one(D.webhook_endpoint_id, "Whom it is for.")
     event_type: str = column(D.event_type, "What it tells of, `conversation.opened`.")
     body: str = column(
-        never_null(func.convert_from(col(D.body), "UTF8", type_=Text)), "The JSON that is sent, byte for byte."
+        never_null(func.convert_from(col(D.payload), "UTF8", type_=Text)), "The JSON that is sent, byte for byte."
     )
     state: WebhookState = column(D.state, "Where it stands.")
     attempts: int = column(D.attempts, "How often it was sent since it was written or replayed.")

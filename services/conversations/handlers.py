@@ -2,14 +2,16 @@
 """What conversations do when something happened elsewhere: events in, work due, figures from the networks."""
 
 import contextlib
+from collections.abc import Sequence
 from datetime import timedelta
+from uuid import UUID
 
-from services.conversations import commands
+from services.conversations import commands, queries
 from services.deliveries import queries as deliveries
 from services.deliveries.events import DeliveryFailed, DeliveryPublished
 from services.kernel import inbox, jobs
 from services.kernel.access import Actor
-from services.kernel.errors import InvalidState
+from services.kernel.errors import DomainError, InvalidState, NotFound
 from services.kernel.events import Occurrence
 from services.kernel.jobs import Ticket
 from services.kernel.runtime import Runtime
@@ -89,3 +91,28 @@ def _counts(samples: list[Sample]) -> dict[str, dict[str, int]]:
     for sample in samples:
         counts.setdefault(sample.remote_id, {})[sample.name] = sample.value
     return counts
+
+
+async def categorize_each(
+    runtime: Runtime, actor: Actor, conversation_ids: Sequence[UUID], category_id: UUID | None
+) -> list[tuple[UUID | None, DomainError | None]]:
+    """Say what each of some conversations is about, in a unit of work of its own: its id, or why not, in their order.
+
+    Without a topic nothing changes, and each answers as if it were looked at. A refusal still gives the id of what the
+    actor may see.
+    """
+    found: list[tuple[UUID | None, DomainError | None]] = []
+    for place, conversation_id in enumerate(conversation_ids):
+        try:
+            async with runtime.database.unit_of_work(actor) as uow:
+                await queries.visible_conversation(uow, conversation_id)
+                if category_id is not None:
+                    await commands.categorize(
+                        uow, conversation_id=conversation_id, category_id=category_id, expected_version=None
+                    )
+            found.append((conversation_id, None))
+        except DomainError as refusal:
+            is_unseen = isinstance(refusal, NotFound) and not refusal.field
+            refusal.field = ("patch", *refusal.field) if refusal.field else ("ids", str(place))
+            found.append((None if is_unseen else conversation_id, refusal))
+    return found

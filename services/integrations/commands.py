@@ -38,7 +38,7 @@ FORGET = "webhooks.forget"
 ANNOUNCE = text(
     """
     insert into belfry.webhook_delivery
-        (tenant_id, webhook_endpoint_id, event_id, event_type, body, occurred_at, state, attempts, due_at)
+        (tenant_id, webhook_endpoint_id, event_id, event_type, payload, occurred_at, state, attempts, due_at)
     select :tenant, told.endpoint, told.event, told.type, told.body, told.at, 'WAITING', 0, now()
     from unnest(cast(:endpoints as uuid[]), cast(:events as uuid[]), cast(:types as text[]), cast(:bodies as bytea[]),
                 cast(:instants as timestamptz[])) as told (endpoint, event, type, body, at)
@@ -205,7 +205,7 @@ async def send_test(uow: UnitOfWork, *, endpoint_id: UUID) -> WebhookDelivery:
         webhook_endpoint_id=endpoint_id,
         event_id=event_id,
         event_type=rules.TEST_TYPE,
-        body=rules.body_of(rules.TEST_TYPE, endpoint_id, endpoint.version, uow.now),
+        payload=rules.body_of(rules.TEST_TYPE, endpoint_id, endpoint.version, uow.now),
         occurred_at=uow.now,
         due_at=uow.now,
     )

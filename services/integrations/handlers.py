@@ -133,10 +133,10 @@ async def _come_back(uow: UnitOfWork, ticket: Ticket, *, enabled: bool, pause: t
 async def _call(runtime: Runtime, due: queries.Due, delivery: WebhookDelivery) -> Outcome:
     """One attempt. Of the answer nothing is kept but its status."""
     started, now = time.monotonic(), runtime.clock()
-    headers = rules.signed_headers(rules.message_id(delivery.event_id), delivery.body, now, due.keys)
+    headers = rules.signed_headers(rules.message_id(delivery.event_id), delivery.payload, now, due.keys)
     status, error, retry_after = None, None, None
     try:
-        answer = await runtime.webhooks.request("POST", due.url, headers=headers, content=delivery.body)
+        answer = await runtime.webhooks.request("POST", due.url, headers=headers, content=delivery.payload)
         status, retry_after = answer.status, rules.retry_after_of(answer.headers.get("retry-after"), now)
     except OutcomeUnknown as unknown:
         status, error = unknown.status, unknown.reason.value

@@ -72,12 +72,12 @@ class WebhookDelivery(TenantOwned, table=True):
               postgresql_where=text("state = 'WAITING'")),
         Index("ix_webhook_delivery_created_at", "tenant_id", "created_at", "id"),
     )  # fmt: skip
-    __not_personal__: ClassVar = frozenset({"event_type", "body", "error"})
+    __not_personal__: ClassVar = frozenset({"event_type", "payload", "error"})
 
     webhook_endpoint_id: UUID = tenant_reference("webhook_endpoint")
     event_id: UUID
     event_type: str
-    body: bytes = Field(sa_type=LargeBinary)
+    payload: bytes = Field(sa_type=LargeBinary)
     occurred_at: datetime = instant()
     state: WebhookState = words(WebhookState, default=WebhookState.WAITING)
     attempts: int = 0

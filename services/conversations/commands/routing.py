@@ -62,7 +62,7 @@ async def route_untouched(uow: UnitOfWork, conversations: Sequence[tuple[Convers
 
 
 async def categorize(
-    uow: UnitOfWork, *, conversation_id: UUID, category_id: UUID, expected_version: int
+    uow: UnitOfWork, *, conversation_id: UUID, category_id: UUID, expected_version: int | None
 ) -> Conversation:
     """Say what a conversation is about; the department that answers for the topic gets it."""
     uow.actor.require(Permission.CONVERSATION_CLAIM)

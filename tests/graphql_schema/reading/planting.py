@@ -188,7 +188,7 @@ def _machines(tenant: UUID) -> list[Any]:
         webhook_endpoint_id=endpoint.id,
         event_id=endpoint.id,
         event_type="conversation.opened",
-        body=b"{}",
+        payload=b"{}",
         occurred_at=START,
         due_at=START,
     )
