@@ -23,6 +23,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from graphql_schema import graphiql, reference
+from graphql_schema.deprecations import Uses
 from graphql_schema.documents import Documents, installed_documents
 from graphql_schema.errors import Defect, MethodNotAllowed
 from graphql_schema.health import health_routes
@@ -64,7 +65,8 @@ def create_app(settings: Settings, *, schema: ApiSchema | None = None) -> Starle
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with open_runtime(settings) as runtime:
             rings = Rings()
-            feeds = Feeds(runtime, rings)
+            uses = Uses(runtime.database)
+            feeds = Feeds(runtime, rings, uses)
             listening = asyncio.create_task(rings.listen(settings.valkey_url))
             app.router.routes.extend(_routes(runtime, Api(served, runtime, feeds, Documents(runtime, installed)), sdl))
             try:
@@ -72,6 +74,7 @@ def create_app(settings: Settings, *, schema: ApiSchema | None = None) -> Starle
             finally:
                 app.router.routes.clear()
                 await feeds.close()
+                await uses.close()
                 listening.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await listening

@@ -12,7 +12,9 @@ from typing import Any, Protocol
 
 import orjson
 
+from graphql_schema.deprecations import Uses
 from graphql_schema.errors import QueryCostExceeded
+from graphql_schema.reading.deprecated import Deprecated
 from graphql_schema.reading.price import Price
 from services.kernel.access import Actor
 from services.kernel.buckets import CAPACITY, RESTORED_A_SECOND, Key
@@ -31,6 +33,8 @@ class Bill:
     actual: int = 0
     paid: int = 0
     """What was taken from the bucket and has not been settled yet."""
+    deprecated: tuple[Deprecated, ...] = ()
+    """What of the operation goes away some day."""
     is_only_priced: bool = False
     """Whether the caller wants to know the price, and nothing else."""
 
@@ -50,8 +54,10 @@ class Purse(Protocol):
 
 
 class Billed(Protocol):
-    """A context with a bill, and what it is paid from."""
+    """A context with a bill, what it is paid from, and who counts what is deprecated."""
 
+    @property
+    def uses(self) -> Uses | None: ...
     @property
     def buckets(self) -> Purse: ...
     @property
@@ -73,6 +79,8 @@ async def pay(context: Billed) -> None:
     if bill.requested:
         await context.buckets.take(bucket_of(context.actor), bill.requested)
         bill.paid = bill.requested
+    if bill.deprecated and context.uses is not None:
+        context.uses.note(context.actor, bill.deprecated)
 
 
 def settle(context: Billed, objects: int | None) -> None:

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from graphql_schema.billing import Bill
+from graphql_schema.deprecations import Uses
 from graphql_schema.errors import Wording
 from graphql_schema.reading.execution import Execution, Executor
 from graphql_schema.reading.price import QUERY_COST_MAX
@@ -49,6 +50,8 @@ class Context:
     """Which executor answers, and which one was asked for."""
     bill: Bill = field(default_factory=Bill, repr=False)
     """What it costs."""
+    uses: Uses | None = field(default=None, repr=False)
+    """Who counts what is deprecated."""
     moment: Moment | None = field(default=None, repr=False)
     """Set where several transactions must see the same."""
 

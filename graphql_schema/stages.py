@@ -186,6 +186,7 @@ class Stages(SchemaExtension):
         try:
             if self.kept is not None:
                 price, variables = self.operations.price(self.kept, execution.variables or {})
+                execution.context.bill.deprecated = self.kept.deprecated
                 execution.context.bill.set_price(price, variables, execution.context.query_cost_max)
         except QueryCostExceeded as refusal:
             return [refused(refusal)]

@@ -30,6 +30,7 @@ from graphql_schema import sockets
 from graphql_schema.billing import Bill, bucket_of, objects_in_json, pay, settle, told
 from graphql_schema.billing import headers as rate_headers
 from graphql_schema.context import Context, authenticate, language_of
+from graphql_schema.deprecations import headers as sunset_headers
 from graphql_schema.documents import DOCUMENT_ID, Documents, parameters_of
 from graphql_schema.errors import (
     Defect,
@@ -185,6 +186,7 @@ class Api(GraphQL[Any, None]):
             request_id=request_id_of(request.scope),
             language=language,
             token=token,
+            uses=self.feeds.uses,
             execution=Execution(self._asked_executor(headers.get(EXECUTION))),
             bill=Bill(is_only_priced=headers.get(COST_ONLY) == "1"),
         )
@@ -212,6 +214,7 @@ class Api(GraphQL[Any, None]):
         if prepared is None:
             return None
         try:
+            context.bill.deprecated = kept.deprecated
             context.bill.set_price(prepared.price, prepared.variables, context.query_cost_max)
             async with asyncio.timeout(EXECUTION_SECONDS_MAX):
                 await pay(context)
@@ -294,6 +297,7 @@ class Api(GraphQL[Any, None]):
         context = exchange.context
         language = Language.EN if exchange.is_english else context.language
         headers = {**HEADERS, **rate_headers(context), EXECUTION: context.execution.used, "Content-Language": language}
+        headers |= sunset_headers(context.bill.deprecated)
         if exchange.retry_after_seconds is not None:
             headers["Retry-After"] = str(exchange.retry_after_seconds)
         status = status_for(exchange.kind, exchange.media)

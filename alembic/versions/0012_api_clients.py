@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""Revision 0012: machines that ask, their keys, and the documents that they registered."""
+"""Revision 0012: machines that ask, their keys, the documents that they registered, and what they use too long."""
 
 import sqlalchemy as sa
 
@@ -45,6 +45,26 @@ def upgrade() -> None:
             )
         ],
     )
+    tenant_table(
+        op,
+        "deprecated_use",
+        sa.Column("api_client_id", sa.Uuid(), nullable=True),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("used_on", sa.Date(), nullable=False),
+        sa.Column("times", sa.Integer(), nullable=False),
+        references={"api_client_id": "api_client"},
+        constraints=[
+            sa.UniqueConstraint(
+                "tenant_id",
+                "api_client_id",
+                "name",
+                "used_on",
+                name="uq_deprecated_use_api_client_id_name_used_on",
+                postgresql_nulls_not_distinct=True,
+            )
+        ],
+    )
+    op.create_index("ix_deprecated_use_created_at", "deprecated_use", ["tenant_id", "created_at", "id"], schema=SCHEMA)
     op.create_index("ix_api_client_created_at", "api_client", ["tenant_id", "created_at", "id"], schema=SCHEMA)
     for table in ("api_key", "client_document"):
         op.create_index(
@@ -53,6 +73,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_table("deprecated_use", schema=SCHEMA)
     op.drop_table("client_document", schema=SCHEMA)
     op.drop_table("api_key", schema=SCHEMA)
     op.drop_table("api_client", schema=SCHEMA)

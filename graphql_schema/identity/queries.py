@@ -7,7 +7,7 @@ import strawberry
 
 from graphql_schema.billing import Billed, bucket_of
 from graphql_schema.connections import Connection
-from graphql_schema.identity.types import ApiClient, RateLimit, Viewer
+from graphql_schema.identity.types import ApiClient, DeprecatedUse, RateLimit, Viewer
 from graphql_schema.reading.mapping import connection
 from graphql_schema.reading.resolvers import ReadingContext
 from graphql_schema.tenancy.types import Organization, Person
@@ -21,6 +21,11 @@ class IdentityQueries:
 
     api_clients: Connection[ApiClient] = connection(
         description="The machines that may ask. Needs integrations:manage.", newest_first=models.ApiClient.created_at
+    )
+
+    deprecated_uses: Connection[DeprecatedUse] = connection(
+        description="Who still uses what is deprecated, by the day. Needs integrations:manage.",
+        newest_first=models.DeprecatedUse.created_at,
     )
 
     @strawberry.field(description="Who is asking, and what this caller may do. Every valid credential may read it.")

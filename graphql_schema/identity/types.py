@@ -13,7 +13,7 @@ from services.identity import models
 from services.kernel.access import Permission, Role
 from services.tenancy.queries import TENANT_WIDE
 
-A, K, D = models.ApiClient, models.ApiKey, models.ClientDocument
+A, K, D, U = models.ApiClient, models.ApiKey, models.ClientDocument, models.DeprecatedUse
 
 vocabulary(
     Role,
@@ -96,3 +96,14 @@ class ClientDocument(Node):
     name: str | None = column(D.name, "The name of its operation.")
     text: str = column(D.text, "The document.")
     created_at: datetime = column(D.created_at, "When it was registered.")
+
+
+@readable(U, tag="DU", visible=TENANT_WIDE, permission=Permission.INTEGRATION_MANAGE, order_by=(U.created_at,))
+class DeprecatedUse(Node):
+    """How often something that goes away was used on one day. Ask its users to move before the day it is removed."""
+
+    client: ApiClient | None = to_one(U.api_client_id, "The machine that used it; null for people together.")
+    name: str = column(U.name, "The field, argument or value, `Type.field`; the schema says until when it is there.")
+    used_on: date = column(U.used_on, "The day (UTC).")
+    times: int = column(U.times, "In how many operations it was named.")
+    created_at: datetime = column(U.created_at, "When it was first counted on that day.")

@@ -40,6 +40,7 @@ class LiveConnection(ABC):
             language=self.language,
             token=self.token,
             rings=self.feeds.rings,
+            uses=self.feeds.uses,
             end_connection=self.end,
             seat=seat,
         )

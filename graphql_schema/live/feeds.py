@@ -24,6 +24,7 @@ from uuid import UUID
 import structlog
 
 from graphql_schema.context import Context
+from graphql_schema.deprecations import Uses
 from graphql_schema.live import stream as streams
 from graphql_schema.live.stream import EventStream, Sight, Watcher, following, wait
 from graphql_schema.reading.execution import Execution
@@ -87,8 +88,8 @@ class Party:
 class Feeds:
     """The feeds of this process."""
 
-    def __init__(self, runtime: Runtime, rings: Rings) -> None:
-        self.runtime, self.rings = runtime, rings
+    def __init__(self, runtime: Runtime, rings: Rings, uses: Uses | None = None) -> None:
+        self.runtime, self.rings, self.uses = runtime, rings, uses
         self._feeds: dict[tuple[UUID, str], Feed] = {}
         self._seated: dict[Seat, Feed] = {}
 

@@ -31,12 +31,14 @@ from graphql import (
     OperationType,
     VariableNode,
     get_operation_ast,
+    print_schema,
 )
 from graphql.execution import VariableValues, get_variable_values
 from graphql.language import Visitor, visit
 
 from graphql_schema.reading.admission import Need, needs_of
 from graphql_schema.reading.binding import run, safe_form
+from graphql_schema.reading.deprecated import Deprecated, deprecated_in
 from graphql_schema.reading.execution import FALLBACKS, SAMPLES, STATEMENTS, Executor, Spent
 from graphql_schema.reading.plan import NotCompilable, Plan, plan
 from graphql_schema.reading.price import Price, price_of
@@ -71,6 +73,7 @@ class Kept:
     document: DocumentNode
     operation: OperationDefinitionNode
     switches: tuple[str, ...]
+    deprecated: tuple[Deprecated, ...] = ()
     spent: Spent = field(default_factory=Spent, compare=False)
 
 
@@ -143,6 +146,8 @@ class Operations:
 
     def __init__(self, schema: GraphQLSchema, sampled_share: float = 0) -> None:
         self.schema, self.sampled_share = schema, sampled_share
+        self.announces = "@deprecated" in print_schema(schema)
+        """Whether anything at all goes away, so that documents are looked at for it."""
         self._texts: LRUCache[TextKey, Kept] = LRUCache(DOCUMENT_CHARACTERS_MAX, getsizeof=_length)
         self._plans: LRUCache[Any, Planned] = LRUCache(DOCUMENT_CHARACTERS_MAX, getsizeof=_weight)
         self._prices: LRUCache[Any, Price] = LRUCache(DOCUMENT_CHARACTERS_MAX, getsizeof=lambda _: PLAN_WEIGHT)
@@ -160,7 +165,8 @@ class Operations:
         operation = get_operation_ast(document, name)
         if operation is None:
             return None
-        kept = Kept(_key(text, name), document, operation, _switches(document))
+        deprecated = deprecated_in(self.schema, document) if self.announces else ()
+        kept = Kept(_key(text, name), document, operation, _switches(document), deprecated)
         if len(text) <= DOCUMENT_CHARACTERS_MAX:
             self._texts[kept.key] = kept
         return kept
@@ -327,7 +333,7 @@ def _divide(kept: Kept, trimmed: Trimmed) -> Divided:
     for path, piece in trimmed.pieces.items():
         digest = hashlib.sha256(b"/".join((kept.key[0], *(each.encode() for each in path)))).digest()
         key = (digest, kept.key[1])
-        pieces[path] = (piece, Kept(key, piece.document, piece.operation, _switches(piece.document), kept.spent))
+        pieces[path] = (piece, Kept(key, piece.document, piece.operation, _switches(piece.document), (), kept.spent))
     return Divided(trimmed.document, pieces, trimmed.variables)
 
 

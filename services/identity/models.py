@@ -99,6 +99,22 @@ class ApiKey(TenantOwned, table=True):
     last_used_on: date | None = None
 
 
+class DeprecatedUse(TenantOwned, table=True):
+    """How often something deprecated was used on one day (UTC), by one client, or by people where there is none."""
+
+    __tablename__ = "deprecated_use"
+    __table_args__: ClassVar[Any] = constraints(
+        UniqueConstraint("tenant_id", "api_client_id", "name", "used_on", postgresql_nulls_not_distinct=True),
+        Index("ix_deprecated_use_created_at", "tenant_id", "created_at", "id"),
+    )
+    __not_personal__: ClassVar = frozenset({"name"})
+
+    api_client_id: UUID | None = tenant_reference("api_client", default=None)
+    name: str
+    used_on: date
+    times: int
+
+
 class ClientDocument(TenantOwned, table=True):
     """A document that a client registered; its id is the digest of its text, so that it never changes."""
 

@@ -3,6 +3,7 @@
 
 from services.identity.commands.clients import (
     ApiClientChanges,
+    count_deprecated,
     create_client,
     issue_api_key,
     note_key_use,
@@ -15,6 +16,7 @@ from services.identity.commands.people import issue_local_token, open_door, regi
 
 __all__ = [
     "ApiClientChanges",
+    "count_deprecated",
     "create_client",
     "issue_api_key",
     "issue_local_token",

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TypedDict
 from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import text, update
 from sqlmodel import col
 
 from services.identity import queries, rules
@@ -26,6 +26,16 @@ from services.kernel.access import Actor, Permission
 from services.kernel.database import Database, UnitOfWork
 from services.kernel.encryption import digest
 from services.kernel.errors import LimitReached
+
+COUNT = text(
+    """
+    insert into belfry.deprecated_use (tenant_id, api_client_id, name, used_on, times)
+    select :tenant, used.client, used.name, :day, used.times
+    from unnest(cast(:clients as uuid[]), cast(:names as text[]), cast(:times as int[])) as used (client, name, times)
+    on conflict (tenant_id, api_client_id, name, used_on)
+        do update set times = deprecated_use.times + excluded.times
+    """
+)
 
 
 class ApiClientChanges(TypedDict, total=False):
@@ -138,6 +148,23 @@ async def register_documents(
     if new:
         uow.emit(ClientDocumentsRegistered(api_client_id=client.id, document_ids=sorted(new)))
     return client
+
+
+async def count_deprecated(uow: UnitOfWork, *, uses: Mapping[tuple[UUID | None, str], int]) -> None:
+    """Add up how often clients, and people together, used what is deprecated, by the day (UTC)."""
+    uow.actor.require(Permission.BELFRY_WORK)
+    # In one order for everybody: two processes that count the same rows wait for each other and never deadlock.
+    rows = sorted(uses.items(), key=lambda each: (str(each[0][0]), each[0][1]))
+    await uow.write(
+        COUNT,
+        {
+            "tenant": uow.tenant_id,
+            "clients": [client_id for (client_id, _), _ in rows],
+            "names": [name for (_, name), _ in rows],
+            "times": [times for _, times in rows],
+            "day": uow.now.date(),
+        },
+    )
 
 
 async def _live_client(uow: UnitOfWork, api_client_id: UUID) -> ApiClient:

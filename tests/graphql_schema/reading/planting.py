@@ -42,7 +42,7 @@ from services.conversations.rules import (
 )
 from services.deliveries.models import Delivery
 from services.deliveries.rules import Origin
-from services.identity.models import ApiClient, ApiKey, ClientDocument
+from services.identity.models import ApiClient, ApiKey, ClientDocument, DeprecatedUse
 from services.integrations.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from services.kernel.access import Actor, Role
 from services.kernel.database import Database
@@ -94,6 +94,7 @@ class Reader:
     request_id: str = "00000000-0000-0000-0000-000000000001"
     cursor_key: bytes = CURSOR_KEY
     loaders: dict[Any, Any] = field(default_factory=dict)
+    uses: None = None
     execution: Execution = field(default_factory=lambda: Execution(Executor.ORDINARY))
 
     @property
@@ -193,7 +194,8 @@ def _machines(tenant: UUID) -> list[Any]:
         due_at=START,
     )
     attempt = WebhookAttempt(tenant_id=tenant, webhook_delivery_id=delivery.id, number=1, milliseconds=9, status=500)
-    return [client, key, document, endpoint, delivery, attempt]
+    use = DeprecatedUse(tenant_id=tenant, api_client_id=client.id, name="Type.field", used_on=START.date(), times=3)
+    return [client, key, document, endpoint, delivery, attempt, use]
 
 
 def _plant_conversation(planted: Planted, chance: random.Random, i: int) -> None:
