@@ -144,7 +144,9 @@ def api() -> None:
 
 
 def worker(
-    kind: Annotated[edges.WorkerClass, typer.Argument(metavar="CLASS", help="short, long or all: the jobs it takes.")],
+    kind: Annotated[
+        edges.WorkerClass, typer.Argument(metavar="CLASS", help="short, long, outward or all: the jobs it takes.")
+    ],
 ) -> None:
     """One worker alone."""
     edges.become(*edges.python_module(edges.WORKERS, kind.value))

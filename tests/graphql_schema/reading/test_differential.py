@@ -31,6 +31,8 @@ from tests.graphql_schema.reading.planting import Planted, Reader
 
 SEED = int(os.environ.get("BELFRY_SEED", "0")) or Random().randrange(2**32)
 SHARDS, EACH = 10, 500
+SHARDS_EACH_TIME = 5
+"""The others are drawn at the whole size of the gate only."""
 AT_ONCE = 64
 GROWING = "censored"
 """In the name of a figure that grows with every second: compared at one moment only, by the other tests here."""
@@ -137,7 +139,8 @@ def shard(number: int) -> Callable[..., Any]:
 
 
 for _number in range(SHARDS):
-    globals()[f"test_a_shard_of_documents_{_number}"] = shard(_number)
+    _shard = shard(_number) if _number < SHARDS_EACH_TIME else pytest.mark.slow(shard(_number))
+    globals()[f"test_a_shard_of_documents_{_number}"] = _shard
 
 
 async def test_most_documents_are_compiled_and_none_is_unsafe(
