@@ -16,7 +16,7 @@ COMMAND_LINE = "services.cli"
 
 
 class WorkerClass(StrEnum):
-    """A worker takes jobs of one class, named by how long they run or whom they wait for, or of all on a small machine."""
+    """A worker takes jobs of one class, by how long they run or whom they wait for, or of all on a small machine."""
 
     SHORT = "short"
     LONG = "long"
