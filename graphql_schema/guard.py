@@ -10,9 +10,11 @@ from contextlib import suppress
 from typing import Protocol
 from uuid import UUID
 
+from graphql_schema.billing import bucket_of
+from graphql_schema.limits import CONNECTIONS_PER_CLIENT_MAX
 from services.identity.queries import Holdings, no_longer_holding
 from services.kernel.access import Actor
-from services.kernel.errors import ServiceUnavailable
+from services.kernel.errors import ServiceUnavailable, Throttled
 from services.kernel.runtime import Runtime
 
 ACCESS_CHECK_SECONDS = 5.0
@@ -37,6 +39,12 @@ class Guard:
         self.runtime = runtime
         self._connections: set[Guarded] = set()
         self._looking: asyncio.Task[None] | None = None
+
+    def require_room(self, actor: Actor) -> None:
+        """Raises Throttled when whoever asks has as many connections of this process as one may have."""
+        mine = sum(each.actor is not None and bucket_of(each.actor) == bucket_of(actor) for each in self._connections)
+        if mine >= CONNECTIONS_PER_CLIENT_MAX:
+            raise Throttled("At most {count} connections at a time.", count=CONNECTIONS_PER_CLIENT_MAX)
 
     def add(self, connection: Guarded) -> None:
         """Watch over a connection."""

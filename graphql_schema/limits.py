@@ -60,6 +60,8 @@ PAIRS_MAX = 2_500
 """Pairs of one object selected twice under one name: validation compares each pair, at 10 to 55 µs (measured)."""
 EXECUTION_SECONDS_MAX = 10.0
 SUBSCRIPTIONS_PER_CONNECTION_MAX = 25
+CONNECTIONS_PER_CLIENT_MAX = 20
+"""Sockets and streams of one person or machine, in one process."""
 CONNECTION_INIT_TIMEOUT = timedelta(seconds=3)
 
 PARSE_OPTIONS: Mapping[str, Any] = {"max_lexical_tokens": TOKENS_MAX, "max_comments": COMMENTS_MAX}

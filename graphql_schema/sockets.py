@@ -58,10 +58,12 @@ class Connection(LiveConnection):
         if isinstance(ticket, str):
             authorization = f"Bearer {await redeem(self.runtime, ticket)}"
         self.token, asker = await authenticate(self.runtime, authorization)
+        self.guard.require_room(asker.actor)
         self.asker = asker
         wished, header = self.connection_params.get("language"), self.websocket.headers.get("accept-language")
         self.actor = asker.actor
         self.language = language_of(wished if isinstance(wished, str) else header, asker.languages)
+        self.guard.add(self)
 
     async def end(self) -> None:
         if self.websocket.application_state is WebSocketState.CONNECTED:
@@ -97,10 +99,8 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
     async def handle_connection_init(self, message: Any) -> None:
         try:
             await super().handle_connection_init(message)
-        except ServiceUnavailable:
+        except (ServiceUnavailable, Throttled):
             await self.websocket.close(TRY_AGAIN_LATER, "Try again later")
-        if self.connection_acknowledged:
-            self.context.guard.add(self.context)
 
     async def handle_subscribe(self, message: Any) -> None:
         if not self.connection_acknowledged:
@@ -192,7 +192,7 @@ async def accept(connection: Connection) -> None:
     """Strawberry's hook for connection_init: authenticate, or have the socket closed with 4403."""
     try:
         await connection.open()
-    except ServiceUnavailable:
+    except (ServiceUnavailable, Throttled):
         raise
     except RequestRefused as error:
         raise ConnectionRejectionError from error

@@ -73,6 +73,7 @@ from graphql_schema.negotiation import (
 from graphql_schema.reading.execution import Execution, Executor
 from graphql_schema.request_ids import SERVER_SEND, request_id_of
 from graphql_schema.schema import ApiSchema
+from services.kernel.access import Actor
 from services.kernel.errors import Forbidden, RequestRefused
 from services.kernel.languages import Language
 from services.kernel.runtime import Runtime
@@ -179,7 +180,7 @@ class Api(GraphQL[Any, None]):
         check_variables(asked.variables)
         stream = StreamConnection(self.feeds, request_id_of(request.scope), language, token, asker.actor)
         if media is None:
-            return EventStreamResponse(self.schema.stream, asked, stream, self.guard)
+            return self._streamed(asked, stream, asker.actor)
         context = Context(
             runtime=self.runtime,
             actor=asker.actor,
@@ -198,7 +199,11 @@ class Api(GraphQL[Any, None]):
         except SubscriptionNeedsStream:
             if not streams:
                 raise
-            return EventStreamResponse(self.schema.stream, asked, stream, self.guard)
+            return self._streamed(asked, stream, asker.actor)
+
+    def _streamed(self, asked: GraphQLRequestData, stream: StreamConnection, actor: Actor) -> Response:
+        self.guard.require_room(actor)
+        return EventStreamResponse(self.schema.stream, asked, stream, self.guard)
 
     async def _known(self, exchange: Exchange) -> Response | None:
         """Answer a query whose text is known, by its statement: past all that was done when it was seen first.
