@@ -18,7 +18,7 @@ from pathlib import Path
 
 ASKING = 2
 """The terminal whose commands end by themselves."""
-WITHIN_SECONDS = 120
+WITHIN_SECONDS = 180
 STOP_SECONDS_MAX = 60
 FENCE = "```"
 TERMINAL = re.compile(r"\b[Tt]erminal (\d)\b")
