@@ -249,6 +249,9 @@ class Api(GraphQL[Any, None]):
         is_ordinary = named == Executor.ORDINARY and self.runtime.settings.is_local
         return Executor.ORDINARY if is_ordinary else None
 
+    def should_render_graphql_ide(self, request: Any) -> bool:
+        return False  # it would take a registered read that accepts anything for a browser that looks for a page
+
     async def parse_http_body(self, request: Any) -> GraphQLRequestData:
         return cast("ExchangeAdapter", request).exchange.data
 

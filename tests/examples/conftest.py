@@ -7,13 +7,20 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 
-from tests.support.installation import Client, Installation, running_installation
+from tests.support.installation import Client, Installation, free_port, running_installation
 
 
 @pytest.fixture(scope="session")
-async def installation(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
-    """`belfry up`, as a newcomer starts it."""
-    running = running_installation(tmp_path_factory.mktemp("examples") / "data", {})
+def receiver_port() -> int:
+    """Where receivers of webhooks listen, one after another."""
+    return free_port()
+
+
+@pytest.fixture(scope="session")
+async def installation(tmp_path_factory: pytest.TempPathFactory, receiver_port: int) -> AsyncIterator[Installation]:
+    """`belfry up`, as a newcomer starts it who has a receiver on the same machine."""
+    allowed = {"BELFRY_OUTBOUND_ALLOW": f"127.0.0.1:{receiver_port}"}
+    running = running_installation(tmp_path_factory.mktemp("examples") / "data", allowed)
     started = await asyncio.to_thread(running.__enter__)
     try:
         yield started
@@ -30,4 +37,10 @@ async def citizen(installation: Installation) -> AsyncIterator[httpx2.AsyncClien
 @pytest.fixture
 async def operator(installation: Installation) -> AsyncIterator[Client]:
     async with installation.person("molendam", "operator") as client:
+        yield client
+
+
+@pytest.fixture
+async def admin(installation: Installation) -> AsyncIterator[Client]:
+    async with installation.person("molendam", "admin") as client:
         yield client

@@ -1,16 +1,24 @@
 # SPDX-License-Identifier: EUPL-1.2
 """docs/api.md, table by table: what it says is what the code has, and there is nothing that it leaves out."""
 
+import random
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
+import orjson
 import pytest
 
 from graphql_schema import documents, errors, event_streams, limits, sockets
 from graphql_schema.connections import PAGE_SIZE_MAX
 from graphql_schema.negotiation import EXECUTED, STATUSES
 from graphql_schema.reading import bounds, inputs, price, resolvers, sizes
+from services.integrations import rules as webhooks
+from services.integrations.queries import EVENT_TYPES
 from services.kernel import buckets
+from services.kernel.access import SCOPE_PERMISSIONS
+from services.kernel.runtime import WEBHOOK_LIMITS
 from tests.support.source import ROOT
 
 PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
@@ -77,7 +85,7 @@ def test_no_limit_is_left_out() -> None:
 
 
 def test_the_codes_are_the_closed_list() -> None:
-    section = PAGE[PAGE.index("## 7. Error codes") :]
+    section = PAGE[PAGE.index("## 8. Error codes") :]
     assert set(CODE.findall(section)) - {"FORBIDDEN"} == errors.CODES - {"FORBIDDEN"}
     assert set(STATUSES) - {EXECUTED} == errors.CODES
 
@@ -105,3 +113,45 @@ def test_the_figures_of_costs_are_those_of_the_code() -> None:
 def test_the_stream_beats_as_often_as_told() -> None:
     [row] = [row for row in table("Transport") if row[0] == "Server-sent events"]
     assert f"a comment every {event_streams.HEARTBEAT_SECONDS:.0f} s" in row[2]
+
+
+UNITS = {"s": "seconds", "min": "minutes", "h": "hours"}
+
+
+def test_a_webhook_is_sent_again_as_the_table_says() -> None:
+    told = {int(failure): timedelta(**{UNITS[wait.split()[1]]: int(wait.split()[0])})
+            for failure, wait in table("After failure")}  # fmt: skip
+    assert told == dict(enumerate(webhooks.RETRIES, 1))
+    assert webhooks.next_attempt(len(told) + 1, random.Random(0)) is None
+
+
+def test_every_type_of_event_is_told_with_the_scopes_that_open_it() -> None:
+    told = {kind: set(re.findall(r"`([\w:]+)`", scopes)) for kind, scopes in table("Event")}
+    assert told == {
+        f"`{kind}`": {scope.value for scope, opened in SCOPE_PERMISSIONS.items() if permission in opened}
+        for kind, permission in EVENT_TYPES.items()
+    }
+
+
+def test_the_headers_of_a_webhook_are_those_of_the_table() -> None:
+    signed = webhooks.signed_headers("msg_1", b"{}", datetime.now(UTC), [webhooks.new_secret()])
+    assert {name.strip("`") for name, _ in table("Header")} == set(signed) - {"content-type"}
+
+
+def test_the_example_of_a_webhook_has_the_shape_of_one() -> None:
+    section = PAGE[PAGE.index("## 7. Webhooks") : PAGE.index("## 8.")]
+    example = orjson.loads(section.partition("```json")[2].partition("```")[0])
+    body = orjson.loads(webhooks.body_of(example["type"], UUID(int=1), 1, datetime.fromisoformat(example["timestamp"])))
+    assert {**example, "data": {**example["data"], "id": body["data"]["id"]}} == body
+
+
+def test_the_figures_of_webhooks_are_those_of_the_code() -> None:
+    section = " ".join(PAGE[PAGE.index("## 7. Webhooks") : PAGE.index("## 8.")].split())
+    assert f"it has {WEBHOOK_LIMITS.total_seconds:.0f} seconds" in section
+    assert f"{webhooks.GIVE_UP_AFTER.days} days without a success" in section
+    assert f"in the log for {webhooks.KEPT.days} days" in section
+    assert f"beside it for {webhooks.ROTATION.total_seconds() / 3600:.0f} hours" in section
+    assert webhooks.is_gone(410)
+    assert webhooks.JITTER == 0.1
+    assert timedelta(days=1) == webhooks.RETRY_AFTER_MAX
+    assert timedelta(minutes=5) == webhooks.PAUSE_MAX

@@ -161,6 +161,17 @@ async def test_what_has_not_changed_is_not_sent_again(street: Street, live: Serv
     assert "etag" not in posted.headers
 
 
+@pytest.mark.parametrize("accept", ["*/*", "text/html,application/xhtml+xml,*/*;q=0.8"])
+async def test_a_program_that_accepts_anything_reads_a_document_that_nobody_asked_before(
+    live: Served, admin: str, accept: str
+) -> None:
+    fresh = f"query Fresh {{ departments(first: {len(accept)}) {{ totalCount }} }}"  # known to no cache
+    found = await machine(live, admin)
+    assert (await found.register(fresh))["userErrors"] == []
+    got = await read(live, found.key, document_id(fresh), accept=accept)
+    assert (got.status_code, list(got.json()["data"])) == (200, ["departments"])
+
+
 async def test_an_answer_with_an_error_may_not_be_kept(live: Served, reader: Machine) -> None:
     refused = await read(live, reader.key, document_id(INBOX), variables='{"first":1000}')
     assert (refused.status_code, code_of(refused)) == (200, "BAD_USER_INPUT")
