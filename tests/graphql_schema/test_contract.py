@@ -46,6 +46,7 @@ LIMITS: Mapping[str, tuple[float, ...]] = {
     "cost of an operation": (price.QUERY_COST_MAX,),
     "time of an operation": (limits.EXECUTION_SECONDS_MAX,),
     "operations at a time on one socket": (limits.SUBSCRIPTIONS_PER_CONNECTION_MAX,),
+    "sockets and streams of one client at a time, in one process": (limits.CONNECTIONS_PER_CLIENT_MAX,),
     "time for `connection_init`": (limits.CONNECTION_INIT_TIMEOUT.total_seconds(),),
 }  # fmt: skip
 
@@ -85,7 +86,7 @@ def test_no_limit_is_left_out() -> None:
 
 
 def test_the_codes_are_the_closed_list() -> None:
-    section = PAGE[PAGE.index("## 8. Error codes") :]
+    section = PAGE[PAGE.index("## 9. Error codes") :]
     assert set(CODE.findall(section)) - {"FORBIDDEN"} == errors.CODES - {"FORBIDDEN"}
     assert set(STATUSES) - {EXECUTED} == errors.CODES
 
