@@ -14,12 +14,15 @@ import pytest
 
 from tests.support.processes import until
 from tests.support.servers import Servers, plain
-from tests.workers.dead_worker_cases import CASES, HANDLERS, Case
+from tests.workers.dead_worker_cases import CASES as PLAIN_CASES
+from tests.workers.dead_worker_cases import HANDLERS, Case
+from tests.workers.dead_worker_webhooks import WEBHOOK_CASES
 from tests.workers.stage import Stage, open_stage
 from workers.subscriptions import JOBS
 
 pytestmark = pytest.mark.xdist_group("dead_worker")  # one installation, one process
 
+CASES = {**PLAIN_CASES, **WEBHOOK_CASES}
 RESUMED_SECONDS_MAX = 30.0
 PATIENT = "alter role belfry_app in database {} set {} = '60s'"
 """A lock of the test holds for as long as all others take to come inside."""
@@ -37,9 +40,16 @@ async def stage(servers: Servers) -> AsyncIterator[Stage]:
 @pytest.fixture(scope="module")
 async def resumed(stage: Stage) -> Mapping[str, tuple[Case, float | None]]:
     """Every case with the seconds from the kill until its work was done; None when it was not within the bound."""
+    found = await killed_and_resumed(stage, PLAIN_CASES)
+    stage.crew.stop("all", "relay")
+    return {**found, **await killed_and_resumed(stage, WEBHOOK_CASES)}
+
+
+async def killed_and_resumed(stage: Stage, kinds: Mapping[str, type[Case]]) -> Mapping[str, tuple[Case, float | None]]:
+    """As many at a time as one process has connections: each is held inside its work by one."""
     async with AsyncExitStack() as locks:
         cases = {
-            name: case(stage, proxy, locks) for (name, case), proxy in zip(CASES.items(), stage.proxies, strict=True)
+            name: case(stage, proxy, locks) for (name, case), proxy in zip(kinds.items(), stage.proxies, strict=False)
         }
         for case in cases.values():
             await case.prepare()

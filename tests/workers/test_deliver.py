@@ -17,6 +17,7 @@ from services.conversations.commands import NO_RESPONSE, replying
 from services.conversations.rules import ReplyPurpose
 from services.deliveries import commands as deliveries
 from services.deliveries.commands import SEND, VERIFY
+from services.integrations import commands as integrations
 from services.kernel import identifiers, jobs
 from services.kernel.access import Actor
 from services.kernel.outbox import ATTEMPTS_MAX
@@ -82,7 +83,7 @@ def test_every_kind_of_job_that_the_domains_schedule_is_in_the_table() -> None:
     """A constant that names a job `noun.verb` beside a `jobs.schedule` is a kind; each must have a worker."""
     kinds = {
         value
-        for module in (assignments, replying, deliveries, social_accounts, tenancy)
+        for module in (assignments, replying, deliveries, social_accounts, tenancy, integrations)
         for name, value in vars(module).items()
         if name.isupper() and isinstance(value, str) and "." in value and " " not in value
     }

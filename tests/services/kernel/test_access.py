@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.kernel.access import ROLE_PERMISSIONS, Actor, ActorKind, Grant, Permission, Range, Reach, Role
+from services.kernel.access import ROLE_PERMISSIONS, Actor, ActorKind, Grant, Permission, Range, Reach, Role, Scope
 from services.kernel.errors import Forbidden
 from services.kernel.identifiers import new
 from services.kernel.isolation import actor_values
@@ -22,6 +22,7 @@ TABLE = {
     #                                        ADMIN MANAGER COORDINATOR OPERATOR EXPERT VIEWER
     Permission.ORGANIZATION_FOUND:         ("-", "-", "-", "-", "-", "-"),
     Permission.BELFRY_WORK:                ("-", "-", "-", "-", "-", "-"),
+    Permission.INTEGRATION_MANAGE:         ("O", "-", "-", "-", "-", "-"),
     Permission.DIRECTORY_READ:             ("O", "O", "O", "O", "O", "O"),
     Permission.METRICS_READ:               ("O", "D", "O", "D", "D", "O"),
     Permission.SOCIAL_ACCOUNT_READ:        ("O", "D", "O", "D", "D", "O"),
@@ -110,8 +111,27 @@ def test_belfry_itself_may_everything_in_one_organization() -> None:
 
 
 def test_a_rule_of_an_organization_has_no_rights_of_its_own() -> None:
-    for kind in set(ActorKind) - {ActorKind.SYSTEM}:
+    for kind in set(ActorKind) - {ActorKind.SYSTEM, ActorKind.API_CLIENT}:
         assert replace(actor(), kind=kind).permissions == ()
+
+
+# Copied by hand: what a machine may, beside what every machine may.
+SCOPES = {
+    Scope.METRICS_READ: {Permission.METRICS_READ, Permission.SOCIAL_ACCOUNT_READ},
+    Scope.SOCIAL_ACCOUNTS_WRITE: {Permission.SOCIAL_ACCOUNT_READ, Permission.SOCIAL_ACCOUNT_REGISTER},
+    Scope.CONVERSATIONS_READ: {Permission.CONVERSATION_READ},
+    Scope.CONVERSATIONS_READ_PRIVATE: {Permission.CONVERSATION_READ_PRIVATE},
+}
+
+
+@given(st.sets(st.sampled_from(Scope)), st.sampled_from(Role))
+def test_a_machine_may_what_its_scopes_open_and_a_role_gives_it_nothing(scopes: set[Scope], role: Role) -> None:
+    machine = replace(actor(Grant(role)), kind=ActorKind.API_CLIENT, scopes=frozenset(scopes))
+    opened = {Permission.DIRECTORY_READ}.union(*(SCOPES[each] for each in scopes))
+    assert set(machine.permissions) == opened
+    for permission in Permission:
+        found = machine.range_of(permission)
+        assert (found.everywhere, found.coordinates, found.held) == (permission in opened, False, False)
 
 
 def test_an_actor_cannot_be_changed_and_two_alike_are_equal_whatever_they_were_asked() -> None:
