@@ -36,12 +36,12 @@ async def test_the_manifest_is_taken_as_it_is_and_a_document_answers_by_its_id(
     client_id, key = await machine(admin)
     payload = await admin.do(
         "clientDocumentsRegister",
-        "apiClient { documents(first: 50) { nodes { documentId text } } }",
+        "apiClient { documents(first: 50) { nodes { digest text } } }",
         apiClientId=client_id,
         manifest=manifest,
     )
     assert payload["userErrors"] == []
-    registered = {each["documentId"]: each["text"] for each in payload["apiClient"]["documents"]["nodes"]}
+    registered = {each["digest"]: each["text"] for each in payload["apiClient"]["documents"]["nodes"]}
     assert registered == json.loads(manifest)
 
     named, text = inbox(manifest)

@@ -23,7 +23,7 @@ const eslint = new ESLint({
             acceptedIdNames: ["id"],
             acceptedIdTypes: ["ID"],
             exceptions: {
-              suffixes: ["Connection", "Edge", "Payload", "UserError"],
+              suffixes: ["Connection", "Edge", "Payload", "Result", "UserError"],
               types: ["PageInfo", "Viewer", "RateLimit", "ResponseTime", "OutboundMix", "Claim", "ConversationEvent"],
             },
           },
