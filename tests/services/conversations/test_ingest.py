@@ -155,11 +155,17 @@ async def test_a_question_and_our_answer_taken_in_at_the_same_moment_find_each_o
     async with database.unit_of_work(town.actor) as uow:
         await commands.drain(uow, account_id=town.accounts[HARBOR])
         meanwhile = asyncio.create_task(other())
-        await asyncio.sleep(0.3)
+        while not (await sql(database_urls, WAITS_FOR_A_LOCK))[0][0]:
+            await asyncio.sleep(0.02)
     await meanwhile
     assert len(collisions) == 1
     await town.drain_all()
     await check(town, database_urls, [question, answer], facts)
+
+
+WAITS_FOR_A_LOCK = """
+    select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')
+"""
 
 
 @pytest.mark.parametrize("first", ["deletion", "creation"])
