@@ -22,7 +22,7 @@ from tests.graphql_schema.conftest import TokenOf
 from tests.graphql_schema.machines import Machine, machine
 from tests.graphql_schema.serving import GRAPHQL, JSON, Served, Stream, served
 from tests.graphql_schema.street import EVENTS, Street
-from tests.support.organizations import found_organization
+from tests.support.organizations import TestOrganization, found_organization
 
 INBOX = "query Inbox($first: Int) { conversations(first: $first) { nodes { id state } totalCount } }"
 DEPARTMENTS = "query Departments { departments { nodes { id name } } }"
@@ -41,6 +41,12 @@ async def reader(live: Served, admin: str) -> Machine:
     found = await machine(live, admin)
     assert (await found.register(INBOX, DEPARTMENTS, EVENTS, ACT))["userErrors"] == []
     return found
+
+
+@pytest.fixture(scope="module")
+async def stranger(live: Served, home: TestOrganization, token_of: TokenOf) -> Machine:
+    """A machine of this module's own that registers nothing, or fails to."""
+    return await machine(live, await token_of(home, Role.ADMIN))
 
 
 async def read(
@@ -203,9 +209,9 @@ async def test_a_get_without_a_document_or_credential_is_refused(live: Served, r
         f"operationName={'x' * QUERY_STRING_LENGTH_MAX}",
     ],
 )  # fmt: skip
-async def test_an_address_that_cannot_be_read_is_a_bad_request(live: Served, reader: Machine, wrong: str) -> None:
+async def test_an_address_that_cannot_be_read_is_a_bad_request(live: Served, stranger: Machine, wrong: str) -> None:
     refused = await live.get(
-        f"/graphql?documentId={document_id(INBOX)}&{wrong}", headers={"Authorization": f"Bearer {reader.key}"}
+        f"/graphql?documentId={document_id(INBOX)}&{wrong}", headers={"Authorization": f"Bearer {stranger.key}"}
     )
     assert (refused.status_code, code_of(refused)) == (400, "BAD_REQUEST")
 
@@ -242,8 +248,8 @@ REFUSED: dict[str, str] = {
 
 
 @pytest.mark.parametrize("what", REFUSED)
-async def test_a_manifest_is_taken_whole_or_not_at_all(live: Served, admin: str, what: str) -> None:
-    found = await machine(live, admin)
+async def test_a_manifest_is_taken_whole_or_not_at_all(live: Served, stranger: Machine, what: str) -> None:
+    found = stranger
     manifest = REFUSED[what]
     if what not in ("not JSON", "not an object", "empty"):
         manifest = orjson.dumps({**orjson.loads(manifest), document_id(INBOX): INBOX}).decode()

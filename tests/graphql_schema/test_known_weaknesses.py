@@ -16,18 +16,12 @@ from services.kernel.access import Role
 from services.kernel.settings import Settings
 from tests.graphql_schema.conftest import TokenOf
 from tests.graphql_schema.serving import GRAPHQL, JSON, Served, served
-from tests.graphql_schema.street import Street
 from tests.support.organizations import TestOrganization
 
 MEDIA = [GRAPHQL, JSON]
 INTROSPECTION = "{ __schema { types { name fields { name } } } }"
 MUTATION = 'mutation { conversationClaim(input: {conversationId: "x"}) { userErrors { code } } }'
 HOPS = 2
-
-
-@pytest.fixture
-def token(street: Street) -> str:
-    return street.token(Role.COORDINATOR)
 
 
 def codes(body: bytes) -> list[str]:
