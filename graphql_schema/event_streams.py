@@ -40,6 +40,10 @@ class StreamConnection(LiveConnection):
         self.token, self.actor = token, actor
         self.ended = asyncio.Event()
 
+    @property
+    def is_ended(self) -> bool:
+        return self.ended.is_set()
+
     async def end(self) -> None:
         self.ended.set()
 

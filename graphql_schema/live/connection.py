@@ -25,6 +25,11 @@ class LiveConnection(ABC):
         """Close it because its credential no longer holds. May be called again."""
 
     @property
+    def is_ended(self) -> bool:
+        """Whether it is being closed because its credential no longer holds: nothing is complete then."""
+        return False
+
+    @property
     def wording(self) -> Wording:
         """How errors are told on this connection."""
         return Wording(self.request_id, self.language)

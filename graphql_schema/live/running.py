@@ -88,6 +88,6 @@ async def _run_alone(
                 return False
             await channel.next(cast("ExecutionResult", result))
             is_first = False
-    if not seat.is_taken:
+    if not seat.is_taken and not connection.is_ended:
         await channel.complete()
     return seat.is_taken
