@@ -27,6 +27,7 @@ from graphql_schema.deprecations import Uses
 from graphql_schema.documents import Documents, installed_documents
 from graphql_schema.errors import Defect, MethodNotAllowed
 from graphql_schema.health import health_routes
+from graphql_schema.integrations.downloads import download_routes
 from graphql_schema.limits import BODY_BYTES_MAX
 from graphql_schema.live.feeds import Feeds
 from graphql_schema.negotiation import Media, not_found_response, refusal_response
@@ -51,7 +52,7 @@ SDL_HEADERS = {"Cache-Control": "public, max-age=300"}
 Door = Callable[[Runtime], Sequence[BaseRoute]]
 """A function of a domain's `routes` module: HTTP that is not GraphQL, each door with its own bounds."""
 
-DOORS: tuple[Door, ...] = (health_routes, ticket_routes, contact_form.routes)
+DOORS: tuple[Door, ...] = (health_routes, ticket_routes, download_routes, contact_form.routes)
 
 log = structlog.get_logger()
 

@@ -21,6 +21,8 @@ import strawberry
 from sqlalchemy import ColumnElement, Text, case, cast, extract, func, literal_column
 from strawberry.types.scalar import ScalarDefinition
 
+from services.kernel.serialization import print_instant
+
 BigInt = NewType("BigInt", int)
 TimeZone = NewType("TimeZone", str)
 Locale = NewType("Locale", str)
@@ -57,11 +59,6 @@ def _same(value: Any) -> Any:
 
 def _as_text(value: ColumnElement[Any]) -> ColumnElement[str]:
     return cast(value, Text)
-
-
-def print_instant(value: datetime) -> str:
-    """An instant in UTC: `2026-11-22T01:02:03.000004Z`."""
-    return value.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def _print_instant_in_sql(value: ColumnElement[Any]) -> ColumnElement[str]:

@@ -29,6 +29,7 @@ from graphql_schema.identity.mutations import IdentityMutations
 from graphql_schema.identity.queries import IdentityQueries
 from graphql_schema.integrations.mutations import IntegrationMutations
 from graphql_schema.integrations.queries import IntegrationQueries
+from graphql_schema.integrations.subscriptions import IntegrationSubscriptions
 from graphql_schema.mutation import check_mutations
 from graphql_schema.reading.annotations import core_schema
 from graphql_schema.reading.checks import check_schema
@@ -73,7 +74,7 @@ class Mutation(
 
 
 @strawberry.type(description="Everything that can be followed as it happens.")
-class Subscription(ConversationSubscriptions):
+class Subscription(ConversationSubscriptions, IntegrationSubscriptions):
     """The root of live events, assembled from the domains."""
 
 

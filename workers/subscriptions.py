@@ -14,7 +14,7 @@ from services.deliveries import handlers as deliveries
 from services.deliveries.commands import SEND, VERIFY
 from services.deliveries.events import DeliveryFailed, DeliveryPublished
 from services.integrations import handlers as integrations
-from services.integrations.commands import DELIVER, FOLLOW, FORGET
+from services.integrations.commands import DELIVER, EXPIRE, EXPORT, FOLLOW, FORGET
 from services.kernel.events import Event, Occurrence
 from services.kernel.jobs import Ticket
 from services.kernel.runtime import Runtime
@@ -55,6 +55,8 @@ JOBS: Mapping[str, Work] = {
     FOLLOW: Work(integrations.follow, Lane.LONG),
     DELIVER: Work(integrations.deliver, Lane.OUTWARD),
     FORGET: Work(integrations.forget, Lane.LONG),
+    EXPORT: Work(integrations.export, Lane.LONG),
+    EXPIRE: Work(integrations.expire, Lane.LONG),
 }
 
 FOLLOWERS = (FOLLOW,)

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""Acts on webhooks: endpoints, their secrets, and single messages."""
+"""Acts on webhooks: endpoints, their secrets, single messages; and on exports."""
 
+from datetime import datetime
 from typing import cast
 from uuid import UUID
 
 import strawberry
 
 from graphql_schema.identity.types import ApiClient
-from graphql_schema.integrations.types import WebhookDelivery, WebhookEndpoint
+from graphql_schema.integrations import downloads
+from graphql_schema.integrations.types import Export, WebhookDelivery, WebhookEndpoint
 from graphql_schema.mutation import (
     Act,
     changes_in,
@@ -20,8 +22,9 @@ from graphql_schema.mutation import (
     shown_once,
 )
 from graphql_schema.reading.mapping import read_back
+from graphql_schema.scalars import Url
 from services.integrations import commands
-from services.integrations.rules import DESCRIPTION_LENGTH_MAX, URL_LENGTH_MAX
+from services.integrations.rules import DESCRIPTION_LENGTH_MAX, URL_LENGTH_MAX, ExportKind
 from services.kernel.access import Permission
 
 TYPES = "What it shall be told of, `conversation.opened`; empty for everything. The documentation lists them."
@@ -127,9 +130,63 @@ class WebhookDeliveryReplayPayload:
     webhook_delivery: WebhookDelivery | None = read_back("The message, which waits again, under the id it had.")
 
 
+@mutation_input
+class ExportCreateInput:
+    """What shall be taken out."""
+
+    kind: ExportKind = given("What.")
+    since: datetime | None = given("From when on, by when it began; null or left out for everything.")
+    until: datetime | None = given("Up to when, this instant included; null or left out for up to now.")
+    idempotency_key: str | None = idempotency_key()
+
+
+@mutation_payload
+class ExportCreatePayload:
+    """What the wish for an export answers."""
+
+    export: Export | None = read_back("The export; follow it by `exportEvents`, a webhook, or its id.")
+
+
+@mutation_input
+class ExportLinkIssueInput:
+    """Which export shall be fetched."""
+
+    export_id: UUID = id_of(Export, "An export of the caller's own that is READY.")
+
+
+@mutation_payload
+class ExportLinkIssuePayload:
+    """What opens an export."""
+
+    export: Export | None = read_back("The export.")
+    url: Url | None = shown_once(
+        "Where it can be fetched with GET, as often as needed, by whoever has the address: keep it to yourself."
+    )
+    ends_at: datetime | None = shown_once("When the address stops working, a quarter of an hour after it was made.")
+
+
 @strawberry.type
 class IntegrationMutations:
-    """Acts on webhooks."""
+    """Acts on webhooks and exports."""
+
+    @mutation(
+        "Have everything of one kind that the caller may read written as lines of JSON, kept for a week. Each line has "
+        "what the caller may see when it is written.",
+        permission=Permission.EXPORT_READ,
+    )
+    async def export_create(self, act: Act, input: ExportCreateInput) -> ExportCreatePayload:
+        row = await commands.create_export(act.uow, kind=input.kind, since=input.since, until=input.until)
+        return ExportCreatePayload(export=Export.of(row.id))
+
+    @mutation(
+        "Make an address under which an export of the caller's own can be fetched for a quarter of an hour, as long as "
+        "the caller may read it.",
+        permission=Permission.EXPORT_READ,
+    )
+    async def export_link_issue(self, act: Act, input: ExportLinkIssueInput) -> ExportLinkIssuePayload:
+        row, token, ends = await commands.issue_export_link(act.uow, act.runtime.vault, export_id=input.export_id)
+        address = f"{act.runtime.settings.public_url}{downloads.PATH}/{token}"
+        return ExportLinkIssuePayload(export=Export.of(row.id), url=Url(address), ends_at=ends)
 
     @mutation("Tell an address of what happens from now on.", permission=Permission.INTEGRATION_MANAGE)
     async def webhook_endpoint_create(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""Webhooks as clients see them. What signs them is shown once, when it is made."""
+"""Webhooks and exports as clients see them. What signs or opens them is shown once, when it is made."""
 
 from datetime import datetime
 
@@ -12,11 +12,19 @@ from graphql_schema.nodes import Node
 from graphql_schema.reading.mapping import column, connection, never_null, readable, to_one, typed, vocabulary
 from graphql_schema.scalars import Url
 from services.integrations import models
-from services.integrations.rules import DisabledReason, EndpointState, WebhookState
+from services.integrations.queries import EXPORT_IS_OWN
+from services.integrations.rules import (
+    DisabledReason,
+    EndpointState,
+    ExportFailure,
+    ExportKind,
+    ExportState,
+    WebhookState,
+)
 from services.kernel.access import Permission
 from services.tenancy.queries import TENANT_WIDE
 
-E, D, A = models.WebhookEndpoint, models.WebhookDelivery, models.WebhookAttempt
+E, D, A, X = models.WebhookEndpoint, models.WebhookDelivery, models.WebhookAttempt, models.Export
 
 vocabulary(
     EndpointState,
@@ -40,6 +48,29 @@ vocabulary(
     WAITING="It is or will be sent; see dueAt.",
     DELIVERED="The endpoint took it, with a status of 200 to 299.",
     FAILED="It was tried ten times over three days; it can be replayed.",
+)
+vocabulary(
+    ExportKind,
+    "What can be taken out. Values are added over time.",
+    CONVERSATIONS="Each conversation with its messages, waiting segments and closings. Needs conversations:read.",
+    CONTACTS="The citizens behind visible conversations. Needs conversations:read.",
+    SOCIAL_ACCOUNTS="The register of accounts. Needs social_accounts:read.",
+)
+vocabulary(
+    ExportState,
+    "Where an export stands.",
+    QUEUED="It waits for its turn.",
+    RUNNING="It is being written; see lines.",
+    READY="It can be fetched, until expiresAt.",
+    FAILED="It was given up; see failure.",
+    EXPIRED="Its time is over, and nothing of it is kept.",
+)
+vocabulary(
+    ExportFailure,
+    "Why an export was given up.",
+    RIGHTS_ENDED="Whoever asked for it may not read such things any more.",
+    TOO_LARGE="More than a million lines or 512 MiB; ask for a shorter period.",
+    BROKEN="A defect of Belfry's; the installation's log has it.",
 )
 
 
@@ -93,3 +124,27 @@ class WebhookAttempt(Node):
     status: int | None = column(A.status, "The HTTP status of the answer; null when there was none.")
     error: str | None = column(A.error, "Why there was no answer, `TIMED_OUT`; null when there was one.")
     created_at: datetime = column(A.created_at, "When it ended.")
+
+
+@readable(
+    X,
+    tag="EX",
+    visible=EXPORT_IS_OWN,
+    permission=Permission.EXPORT_READ,
+    filter_by=(X.kind, X.state),
+    order_by=(X.created_at,),
+)
+class Export(Node):
+    """Data that the caller takes out, as lines of JSON: what the caller may read. Nobody else sees it."""
+
+    kind: ExportKind = column(X.kind, "What is taken out.")
+    since: datetime | None = column(X.since, "From when on; null for the beginning.")
+    until: datetime = column(X.until, "Up to when, this instant included; at the latest when it was asked for.")
+    state: ExportState = column(X.state, "Where it stands.")
+    failure: ExportFailure | None = column(X.failure, "Why it was given up; null unless FAILED.")
+    lines: int = column(X.lines, "How many lines are written by now; each is one row.")
+    bytes: int = column(X.size, "How many bytes they have.")
+    ready_at: datetime | None = column(X.ready_at, "When it was ready.")
+    expires_at: datetime | None = column(X.expires_at, "When it is dropped, a week after it was ready.")
+    created_at: datetime = column(X.created_at, "When it was asked for.")
+    version: int = column(X.version, "Rises with every change.")

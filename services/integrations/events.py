@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""What happened to endpoints. Addresses stay in their table: they may hold secrets of their owners."""
+"""What happened to endpoints and exports. Addresses stay in their table: they may hold secrets of their owners."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
-from services.integrations.rules import DisabledReason
+from services.integrations.rules import DisabledReason, ExportFailure, ExportKind
 from services.kernel.events import Event
 
 
@@ -49,3 +50,52 @@ class WebhookDeliveryReplayed(Event, kind="webhook_delivery.replayed", subject="
 @dataclass(frozen=True, kw_only=True)
 class WebhookEndpointTested(Event, kind="webhook_endpoint.tested", subject="webhook_endpoint_id"):
     webhook_endpoint_id: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportRequested(Event, kind="export.requested", subject="export_id"):
+    export_id: UUID
+    export_kind: ExportKind
+    since: datetime | None
+    until: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportStarted(Event, kind="export.started", subject="export_id"):
+    export_id: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportProgressed(Event, kind="export.progressed", subject="export_id"):
+    export_id: UUID
+    lines: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportReady(Event, kind="export.ready", subject="export_id"):
+    export_id: UUID
+    lines: int
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportFailed(Event, kind="export.failed", subject="export_id"):
+    export_id: UUID
+    failure: ExportFailure
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportExpired(Event, kind="export.expired", subject="export_id"):
+    export_id: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportLinkIssued(Event, kind="export.link_issued", subject="export_id"):
+    export_id: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportDownloaded(Event, kind="export.downloaded", subject="export_id"):
+    """Data left the organization."""
+
+    export_id: UUID

@@ -1,14 +1,22 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""Tables of webhooks: endpoints, their secrets, and everything that was or will be sent to them."""
+"""Tables of webhooks: endpoints, their secrets, everything that was or will be sent to them; and of exports."""
 
 from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, Index, LargeBinary, Text, UniqueConstraint, text
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, Index, LargeBinary, Text, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
-from services.integrations.rules import DisabledReason, EndpointState, WebhookState
+from services.integrations.rules import (
+    DisabledReason,
+    EndpointState,
+    ExportFailure,
+    ExportKind,
+    ExportState,
+    WebhookState,
+)
 from services.kernel.isolation import (
     DataClass,
     TenantOwned,
@@ -101,3 +109,45 @@ class WebhookAttempt(TenantOwned, table=True):
     milliseconds: int
     status: int | None = None
     error: str | None = None
+
+
+class Export(Versioned, table=True):
+    """What somebody took, or wanted to take, out: of one kind, from `since` up to and including `until`.
+
+    `grants` are the rights with which a person asked; a line has what they reach when it is written. Everything up to
+    the position is written.
+    """
+
+    __tablename__ = "export"
+    __table_args__: ClassVar[Any] = constraints(
+        CheckConstraint("(membership_id is null) <> (api_client_id is null)", "requester"),
+        Index("ix_export_created_at", "tenant_id", "created_at", "id"),
+    )
+    __not_personal__: ClassVar = frozenset({"grants"})
+
+    membership_id: UUID | None = tenant_reference("membership", default=None)
+    api_client_id: UUID | None = tenant_reference("api_client", default=None)
+    grants: list[dict[str, Any]] = Field(sa_type=JSONB)
+    kind: ExportKind = words(ExportKind)
+    since: datetime | None = instant(default=None)
+    until: datetime = instant()
+    state: ExportState = words(ExportState, default=ExportState.QUEUED)
+    failure: ExportFailure | None = words(ExportFailure, default=None)
+    lines: int = 0
+    size: int = 0
+    pieces: int = 0
+    position_at: datetime | None = instant(default=None)
+    position_id: UUID | None = None
+    ready_at: datetime | None = instant(default=None)
+    expires_at: datetime | None = instant(default=None)
+
+
+class ExportPiece(TenantOwned, table=True):
+    """A stretch of an export's bytes, in order from 0; lines may run from one into the next."""
+
+    __tablename__ = "export_piece"
+    __table_args__: ClassVar[Any] = constraints(UniqueConstraint("tenant_id", "export_id", "number"))
+
+    export_id: UUID = tenant_reference("export")
+    number: int
+    content: bytes = personal(DataClass.CITIZEN_CONTENT, sa_type=LargeBinary)

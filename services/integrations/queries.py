@@ -1,27 +1,32 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""Reads of endpoints, their secrets and deliveries; and which events an API client may be told of."""
+"""Reads of endpoints, their secrets and deliveries, and of exports; which events an API client may be told of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, any_, func, or_, select
 from sqlmodel import col
 
 from services.assignments import events as assignments
 from services.conversations import events as conversations
 from services.conversations import queries as conversation_queries
-from services.integrations.models import WebhookDelivery, WebhookEndpoint, WebhookSecret
-from services.integrations.rules import LIVE_SECRETS_MAX, EndpointState, WebhookState
-from services.kernel.access import Permission
+from services.identity import queries as identity
+from services.integrations import events, rules
+from services.integrations.models import Export, ExportPiece, WebhookDelivery, WebhookEndpoint, WebhookSecret
+from services.integrations.rules import LIVE_SECRETS_MAX, EndpointState, ExportKind, WebhookState
+from services.kernel.access import Actor, ActorKind, Permission
 from services.kernel.database import Snapshot
 from services.kernel.encryption import Place, Sealed, Vault
 from services.kernel.events import Event
-from services.kernel.isolation import owned
+from services.kernel.isolation import ACTOR, owned
+from services.kernel.lines import Lines
 from services.kernel.outbox import Announced
 from services.social_accounts import events as social_accounts
 from services.social_accounts import queries as account_queries
+from services.tenancy import queries as tenancy
+from services.tenancy.rules import OrganizationState
 
 CONVERSATION_EVENTS: Sequence[type[Event]] = (
     conversations.ConversationOpened,
@@ -47,11 +52,31 @@ ACCOUNT_EVENTS: Sequence[type[Event]] = (
     social_accounts.SocialAccountConnected,
     social_accounts.SocialAccountRevoked,
 )
+EXPORT_EVENTS: Sequence[type[Event]] = (
+    events.ExportRequested,
+    events.ExportStarted,
+    events.ExportProgressed,
+    events.ExportReady,
+    events.ExportFailed,
+    events.ExportExpired,
+)
 EVENT_TYPES: Mapping[str, Permission] = {
     **{event.kind: Permission.CONVERSATION_READ for event in CONVERSATION_EVENTS},
     **{event.kind: Permission.SOCIAL_ACCOUNT_READ for event in ACCOUNT_EVENTS},
+    **{event.kind: Permission.EXPORT_READ for event in EXPORT_EVENTS},
 }
 """What endpoints can be told, by the type as it is sent: the kind of the fact. Beside it what its reader may see."""
+
+EXPORTED: Mapping[ExportKind, Lines] = {
+    ExportKind.CONVERSATIONS: conversation_queries.CONVERSATION_LINES,
+    ExportKind.CONTACTS: conversation_queries.CONTACT_LINES,
+    ExportKind.SOCIAL_ACCOUNTS: account_queries.SOCIAL_ACCOUNT_LINES,
+}
+EXPORT_IS_OWN = or_(
+    col(Export.membership_id) == any_(ACTOR.selves),
+    col(Export.api_client_id) == any_(ACTOR.selves),
+)
+"""An export is seen by whoever asked for it, and by nobody else: it holds what they may see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +92,14 @@ class Due:
 async def visible_versions(snapshot: Snapshot, facts: Sequence[Announced]) -> dict[UUID, int]:
     """Of what some events are about, the rows that the actor may see, with their versions."""
     about = {permission: {each.subject_id for each in facts if EVENT_TYPES[each.kind] is permission}
-             for permission in (Permission.CONVERSATION_READ, Permission.SOCIAL_ACCOUNT_READ)}  # fmt: skip
+             for permission in set(EVENT_TYPES.values())}  # fmt: skip
     found: dict[UUID, int] = {}
     if about[Permission.CONVERSATION_READ]:
         found |= await conversation_queries.visible_versions(snapshot, about[Permission.CONVERSATION_READ])
     if about[Permission.SOCIAL_ACCOUNT_READ] and snapshot.actor.may(Permission.SOCIAL_ACCOUNT_READ):
         found |= await account_queries.visible_versions(snapshot, about[Permission.SOCIAL_ACCOUNT_READ])
+    if about[Permission.EXPORT_READ] and snapshot.actor.may(Permission.EXPORT_READ):
+        found |= await _versions_of_exports(snapshot, about[Permission.EXPORT_READ])
     return found
 
 
@@ -154,3 +181,60 @@ def _waiting(endpoint_id: UUID) -> tuple[ColumnElement[bool], ...]:
         col(WebhookDelivery.webhook_endpoint_id) == endpoint_id,
         col(WebhookDelivery.state) == WebhookState.WAITING,
     )
+
+
+async def own_export(snapshot: Snapshot, export_id: UUID) -> Export:
+    """An export that the actor asked for. Raises NotFound."""
+    return await snapshot.one(owned(Export, col(Export.id) == export_id, EXPORT_IS_OWN))
+
+
+async def export_for_update(snapshot: Snapshot, export_id: UUID) -> Export:
+    """An export, locked, for Belfry's own work. Raises NotFound."""
+    return await snapshot.one(owned(Export, col(Export.id) == export_id).with_for_update(key_share=True))
+
+
+async def export_to_open(snapshot: Snapshot, export_id: UUID) -> Export | None:
+    """An export by the id that a link names."""
+    return await snapshot.one_or_none(owned(Export, col(Export.id) == export_id))
+
+
+async def number_of_exports(snapshot: Snapshot) -> int:
+    """How many exports of the actor's own are not over."""
+    return await snapshot.scalar(
+        owned(Export, EXPORT_IS_OWN, col(Export.state).not_in(rules.OVER)).with_only_columns(func.count())
+    )
+
+
+async def export_piece(snapshot: Snapshot, export_id: UUID, number: int) -> bytes:
+    """The bytes of one piece. Raises NotFound."""
+    return await snapshot.one(
+        owned(
+            ExportPiece, col(ExportPiece.export_id) == export_id, col(ExportPiece.number) == number
+        ).with_only_columns(col(ExportPiece.content))
+    )
+
+
+async def requester_of(snapshot: Snapshot, row: Export) -> Actor | None:
+    """Whoever asked for an export, with what they asked with and still have; None when it opens it no more."""
+    if row.membership_id is not None:
+        actor = await tenancy.actor_of(snapshot, row.membership_id, rules.read_grants(row.grants))
+    else:
+        actor = None if row.api_client_id is None else await _client(snapshot, row.api_client_id)
+    needed = (Permission.EXPORT_READ, rules.EXPORT_NEEDS[row.kind])
+    return actor if actor is not None and all(map(actor.may, needed)) else None
+
+
+async def _client(snapshot: Snapshot, api_client_id: UUID) -> Actor | None:
+    scopes = await identity.scopes_of(snapshot, [api_client_id])
+    if api_client_id not in scopes or (await tenancy.organization(snapshot)).state is OrganizationState.SUSPENDED:
+        return None
+    return Actor(snapshot.tenant_id, kind=ActorKind.API_CLIENT, client_id=api_client_id, scopes=scopes[api_client_id])
+
+
+async def _versions_of_exports(snapshot: Snapshot, export_ids: Collection[UUID]) -> dict[UUID, int]:
+    found = await snapshot.rows(
+        owned(Export, col(Export.id).in_(export_ids), EXPORT_IS_OWN).with_only_columns(
+            col(Export.id), col(Export.version)
+        )
+    )
+    return {row.id: row.version for row in found}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Webhooks by Standard Webhooks: what is told, how it is signed, when it is tried again, when an endpoint is given up.
+Exports: of what, how much, for how long, and the tokens that open them.
 
 Source: https://github.com/standard-webhooks/standard-webhooks, its specification of headers, secrets and signatures.
 """
@@ -7,18 +8,21 @@ Source: https://github.com/standard-webhooks/standard-webhooks, its specificatio
 import base64
 import random
 import secrets
+import struct
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
 
+from services.kernel.access import Grant, Permission, Role
 from services.kernel.errors import DomainError, Invalid, LimitReached
 from services.kernel.identifiers import global_id
-from services.kernel.serialization import to_json
+from services.kernel.serialization import print_instant, to_json
 
 URL_LENGTH_MAX = 2_000
 DESCRIPTION_LENGTH_MAX = 200
@@ -58,6 +62,20 @@ SUBJECT_TAGS: Mapping[str, str] = {
 """How the global ids of what events are about begin, by the first word of the event's type."""
 TEST_TYPE = "webhook_endpoint.tested"
 
+EXPORTS_MAX = 20
+"""Exports of one person or client that are not over."""
+EXPORT_KEPT = timedelta(days=7)
+EXPORT_LINK_LIFE = timedelta(minutes=15)
+EXPORT_LINES_MAX = 1_000_000
+EXPORT_BYTES_MAX = 512 * 1024 * 1024
+EXPORT_ROWS_AT_ONCE = 200
+EXPORT_PIECE_BYTES_MAX = 1024 * 1024
+EXPORT_PROGRESS_LINES = 5_000
+"""How many lines are written between two events that tell how far it is."""
+LINK_PURPOSE = "export link"
+LINK = struct.Struct(">16s16sq")
+SIGNATURE_BYTES = 32
+
 
 class EndpointState(StrEnum):
     ENABLED = "ENABLED"
@@ -74,6 +92,42 @@ class WebhookState(StrEnum):
     WAITING = "WAITING"
     DELIVERED = "DELIVERED"
     FAILED = "FAILED"
+
+
+class ExportKind(StrEnum):
+    CONVERSATIONS = "CONVERSATIONS"
+    CONTACTS = "CONTACTS"
+    SOCIAL_ACCOUNTS = "SOCIAL_ACCOUNTS"
+
+
+EXPORT_NEEDS: Mapping[ExportKind, Permission] = {
+    ExportKind.CONVERSATIONS: Permission.CONVERSATION_READ,
+    ExportKind.CONTACTS: Permission.CONVERSATION_READ,
+    ExportKind.SOCIAL_ACCOUNTS: Permission.SOCIAL_ACCOUNT_READ,
+}
+"""What somebody must be able to read to take it out; `exports:read` alone opens nothing."""
+
+
+class ExportState(StrEnum):
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    READY = "READY"
+    FAILED = "FAILED"
+    EXPIRED = "EXPIRED"
+
+
+OVER = (ExportState.FAILED, ExportState.EXPIRED)
+
+
+class ExportFailure(StrEnum):
+    RIGHTS_ENDED = "RIGHTS_ENDED"
+    TOO_LARGE = "TOO_LARGE"
+    BROKEN = "BROKEN"
+
+
+class ExportIsNotReady(DomainError):
+    code = "EXPORT_IS_NOT_READY"
+    message = "This export is not ready, or is over."
 
 
 class ApiClientIsUnknown(DomainError):
@@ -113,7 +167,7 @@ def body_of(event_type: str, subject_id: UUID, version: int | None, occurred_at:
     """What is sent: which node changed and to which version, never its content. Under 300 bytes."""
     tag = SUBJECT_TAGS[event_type.partition(".")[0]]
     data = {"id": global_id(tag, subject_id), "version": version}
-    return to_json({"type": event_type, "timestamp": occurred_at, "data": data})
+    return to_json({"type": event_type, "timestamp": print_instant(occurred_at), "data": data})
 
 
 def signed_headers(message: str, body: bytes, at: datetime, keys: Sequence[str]) -> dict[str, str]:
@@ -186,3 +240,57 @@ def retry_after_of(header: str | None, now: datetime) -> timedelta | None:
         return max(parsedate_to_datetime(header) - now, timedelta(0))
     except (ValueError, TypeError):
         return None
+
+
+def check_period(since: datetime | None, until: datetime | None, *, now: datetime) -> datetime:
+    """The last instant of a period: as wished, but never in the future. What is still to come is in no export."""
+    ends = now if until is None else min(until, now)
+    if since is not None and since > ends:
+        raise Invalid("A period begins before it ends, and not in the future.", field=("since",))
+    return ends
+
+
+def check_number_of_exports(number: int) -> None:
+    if number >= EXPORTS_MAX:
+        raise LimitReached("You have {count} exports; each is kept for a week.", count=EXPORTS_MAX)
+
+
+def written_grants(grants: Iterable[Grant]) -> list[dict[str, Any]]:
+    """Grants as JSON, for what is done for somebody later."""
+    return [
+        {"role": each.role.value, "departments": each.departments and sorted(map(str, each.departments))}
+        for each in grants
+    ]
+
+
+def read_grants(written: Iterable[Mapping[str, Any]]) -> list[Grant]:
+    """What `written_grants` wrote."""
+    return [
+        Grant(Role(each["role"]), None if each["departments"] is None else frozenset(map(UUID, each["departments"])))
+        for each in written
+    ]
+
+
+def link_content(tenant_id: UUID, export_id: UUID, ends: datetime) -> bytes:
+    """What a link says: which export it opens, and until when, to the second."""
+    return LINK.pack(tenant_id.bytes, export_id.bytes, int(ends.timestamp()))
+
+
+def link_token(content: bytes, signature: bytes) -> str:
+    """A link's content and its signature as one text for an address."""
+    return base64.urlsafe_b64encode(content + signature).decode()
+
+
+def read_link(token: str) -> tuple[bytes, bytes] | None:
+    """The content and the signature of a link; None for any other text."""
+    try:
+        found = base64.b64decode(token.encode("ascii"), b"-_", validate=True)
+    except ValueError:
+        return None
+    return (found[: LINK.size], found[LINK.size :]) if len(found) == LINK.size + SIGNATURE_BYTES else None
+
+
+def opened(content: bytes) -> tuple[UUID, UUID, datetime]:
+    """The organization, the export and the end that a link's content names."""
+    tenant_id, export_id, ends = LINK.unpack(content)
+    return UUID(bytes=tenant_id), UUID(bytes=export_id), datetime.fromtimestamp(ends, UTC)

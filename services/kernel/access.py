@@ -52,6 +52,7 @@ class Permission(StrEnum):
     CONVERSATION_REPLY = "conversations:reply"
     CONVERSATION_CLOSE = "conversations:close"
     DELIVERY_RESOLVE = "deliveries:resolve"
+    EXPORT_READ = "exports:read"
 
 
 class Reach(StrEnum):
@@ -82,6 +83,7 @@ ROLE_PERMISSIONS: Mapping[Permission, Mapping[Role, Reach]] = {
     Permission.CONVERSATION_REPLY:        {Role.COORDINATOR: C, Role.OPERATOR: C},
     Permission.CONVERSATION_CLOSE:        {Role.COORDINATOR: O, Role.OPERATOR: C},
     Permission.DELIVERY_RESOLVE:          {Role.COORDINATOR: O, Role.OPERATOR: C},
+    Permission.EXPORT_READ:               {Role.ADMIN: O, Role.COORDINATOR: O},
 }
 # fmt: on
 
@@ -93,6 +95,7 @@ class Scope(StrEnum):
     SOCIAL_ACCOUNTS_WRITE = "social_accounts:write"
     CONVERSATIONS_READ = "conversations:read"
     CONVERSATIONS_READ_PRIVATE = "conversations:read_private"
+    EXPORTS_READ = "exports:read"
 
 
 SCOPE_PERMISSIONS: Mapping[Scope, frozenset[Permission]] = {
@@ -100,6 +103,7 @@ SCOPE_PERMISSIONS: Mapping[Scope, frozenset[Permission]] = {
     Scope.SOCIAL_ACCOUNTS_WRITE: frozenset({Permission.SOCIAL_ACCOUNT_READ, Permission.SOCIAL_ACCOUNT_REGISTER}),
     Scope.CONVERSATIONS_READ: frozenset({Permission.CONVERSATION_READ}),
     Scope.CONVERSATIONS_READ_PRIVATE: frozenset({Permission.CONVERSATION_READ_PRIVATE}),
+    Scope.EXPORTS_READ: frozenset({Permission.EXPORT_READ}),
 }
 OPEN_TO_EVERY_CLIENT = frozenset({Permission.DIRECTORY_READ})
 
@@ -170,11 +174,11 @@ class Actor:
         return self.membership_id or self.client_id or self.tenant_id
 
     @cached_property
-    def memberships(self) -> tuple[UUID, ...]:
-        """Whose holdings the actor sees as its own."""
+    def selves(self) -> tuple[UUID, ...]:
+        """The memberships and clients whose own the actor sees as its own."""
         if self.crowd is not None:
             return self.crowd
-        return () if self.membership_id is None else (self.membership_id,)
+        return tuple(each for each in (self.membership_id, self.client_id) if each is not None)
 
     def among(self, people: Iterable["Actor"] = ()) -> "Actor":
         """These rights without the person, and with what any of these people holds or takes part in; by itself: of none.
@@ -182,7 +186,7 @@ class Actor:
         What such an actor sees grows with the crowd. So when nobody in particular and everybody together see the same,
         each of these people sees that too.
         """
-        crowd = tuple(sorted({each for person in people for each in person.memberships}))
+        crowd = tuple(sorted({each for person in people for each in person.selves}))
         return replace(self, membership_id=None, person_id=None, client_id=None, cause=None, crowd=crowd)
 
     @cached_property

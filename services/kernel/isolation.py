@@ -233,8 +233,8 @@ class ActorParameters:
     """
 
     tenant: BindParameter[UUID] = bindparam("actor_tenant", type_=Uuid())
-    memberships: BindParameter[Sequence[UUID]] = bindparam("actor_memberships", type_=ARRAY(Uuid()))
-    """Only ever compared as `column == any_(ACTOR.memberships)`, and never under a NOT: see Actor.among."""
+    selves: BindParameter[Sequence[UUID]] = bindparam("actor_selves", type_=ARRAY(Uuid()))
+    """Only ever compared as `column == any_(ACTOR.selves)`, and never under a NOT: see Actor.among."""
     sees_small_numbers: BindParameter[bool] = bindparam("actor_sees_small_numbers", type_=Boolean())
     """Whether figures over fewer than five items may be shown: not to somebody who is a VIEWER only,
     nor to a machine that may not read what they count."""
@@ -266,7 +266,7 @@ ACTOR = ActorParameters()
 def _actor_readers() -> Mapping[str, Callable[[Actor], Any]]:
     readers: dict[str, Callable[[Actor], Any]] = {
         "actor_tenant": lambda actor: actor.tenant_id,
-        "actor_memberships": lambda actor: list(actor.memberships),
+        "actor_selves": lambda actor: list(actor.selves),
         "actor_sees_small_numbers": lambda actor: (
             actor.kind is ActorKind.SYSTEM
             or bool(set(actor.roles) - {Role.VIEWER})

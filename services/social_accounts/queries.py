@@ -12,6 +12,7 @@ from services.kernel.access import Permission
 from services.kernel.database import Snapshot
 from services.kernel.encryption import Place, Sealed, Vault
 from services.kernel.isolation import ACTOR, owned
+from services.kernel.lines import Lines, Rows, id_of
 from services.kernel.serialization import from_json
 from services.social_accounts.models import AccountCredential, IngestCursor, RawEvent, SocialAccount
 from services.social_accounts.networks.interface import Account, KnownItem
@@ -24,6 +25,31 @@ KNOWN_FOR = timedelta(days=14)
 SOCIAL_ACCOUNT_IS_VISIBLE = or_(
     ACTOR.everywhere(Permission.SOCIAL_ACCOUNT_READ),
     col(SocialAccount.owner_department_id) == any_(ACTOR.departments(Permission.SOCIAL_ACCOUNT_READ)),
+)
+
+SOCIAL_ACCOUNT_LINES = Lines(
+    Rows(SocialAccount, SOCIAL_ACCOUNT_IS_VISIBLE),
+    SocialAccount.created_at,
+    {
+        "id": id_of("SA", SocialAccount.id),
+        "network": SocialAccount.network,
+        "handle": SocialAccount.handle,
+        "serverHost": SocialAccount.server_host,
+        "displayName": SocialAccount.display_name,
+        "ownerDepartmentId": id_of("DP", SocialAccount.owner_department_id),
+        "deputyEmail": SocialAccount.deputy_email,
+        "purpose": SocialAccount.purpose,
+        "audiences": SocialAccount.audiences,
+        "connection": SocialAccount.connection,
+        "lifecycle": SocialAccount.lifecycle,
+        "experimentUntil": SocialAccount.experiment_until,
+        "reviewOn": SocialAccount.review_on,
+        "connectedAt": SocialAccount.connected_at,
+        "polledAt": SocialAccount.polled_at,
+        "createdAt": SocialAccount.created_at,
+        "version": SocialAccount.version,
+    },
+    {},
 )
 
 

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Reads of organizations, departments and memberships."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 from sqlalchemy import true
 from sqlmodel import col
 
+from services.kernel.access import Actor, Grant
 from services.kernel.database import Snapshot
 from services.kernel.isolation import owned
 from services.tenancy.models import Department, Membership, Organization, RoleGrant
+from services.tenancy.rules import OrganizationState, with_descendants
 
 TENANT_WIDE = true()
 """The visibility predicate of what every member of the organization may see."""
@@ -49,6 +51,32 @@ async def membership_for_update(snapshot: Snapshot, membership_id: UUID) -> Memb
     """The same, locked until the unit of work ends: whatever is counted for one member takes its turn."""
     # Not FOR UPDATE: rows that name the member take a key share of it first, and two of those would wait for ever.
     return await snapshot.one(owned(Membership, col(Membership.id) == membership_id).with_for_update(key_share=True))
+
+
+async def actor_of(snapshot: Snapshot, membership_id: UUID, grants: Iterable[Grant]) -> Actor | None:
+    """A member acting later: with what was granted then, as far as it still is; None for whoever is no member now.
+
+    Credentials come and go with their sign-in; what is done for somebody hours afterwards goes by the grants.
+    """
+    found = await snapshot.one_or_none(owned(Membership, col(Membership.id) == membership_id, col(Membership.active)))
+    if found is None or (await organization(snapshot)).state is OrganizationState.SUSPENDED:
+        return None
+    parents = await department_parents(snapshot)
+    held = [
+        Grant(each.role, None if each.department_id is None else with_descendants(each.department_id, parents))
+        for each in await snapshot.scalars(owned(RoleGrant, col(RoleGrant.membership_id) == membership_id))
+    ]
+    kept = tuple(each for each in (_within(asked, now) for asked in grants for now in held) if each is not None)
+    return Actor(snapshot.tenant_id, membership_id=membership_id, person_id=found.person_id, grants=kept)
+
+
+def _within(asked: Grant, held: Grant) -> Grant | None:
+    """What two grants have in common."""
+    if asked.role is not held.role:
+        return None
+    if asked.departments is None or held.departments is None:
+        return held if asked.departments is None else asked
+    return Grant(asked.role, asked.departments & held.departments)
 
 
 async def members_in_role(snapshot: Snapshot, role: str) -> list[Membership]:

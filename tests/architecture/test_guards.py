@@ -53,3 +53,35 @@ def test_loopback_is_open() -> None:
 def test_a_warning_is_an_error() -> None:
     with pytest.raises(DeprecationWarning):
         warnings.warn("old", DeprecationWarning, stacklevel=1)
+
+
+async def test_a_tape_holds_what_was_begun_under_it_and_what_threads_do_and_nothing_of_others() -> None:
+    """A pool of an earlier test, which reaches out in the same process, is not what the tape was started for."""
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as heard,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one,
+    ):
+        heard.bind(("127.0.0.1", 0))
+        go, gone = asyncio.Event(), asyncio.Event()
+
+        def send(to: int) -> None:
+            one.sendto(b"?", ("127.0.0.1", to))
+
+        async def another() -> None:
+            await go.wait()
+            send(heard.getsockname()[1])
+            gone.set()
+
+        async def child() -> None:
+            send(heard.getsockname()[1])
+
+        foreign = asyncio.create_task(another())
+        with network.recorded() as tape:
+            go.set()
+            await gone.wait()
+            assert tape == []
+            await asyncio.create_task(child())
+            await asyncio.get_running_loop().run_in_executor(None, send, heard.getsockname()[1])
+        await foreign
+    assert [each.event for each in tape] == ["socket.sendto", "socket.sendto"]
+    assert network.recordings == []

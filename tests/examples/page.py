@@ -117,12 +117,18 @@ class Terminal:
         await self.prints(re.compile(f".*{DONE} \\d+\n", re.DOTALL), block)
 
 
+def _hears_ctrl_c() -> None:
+    """Whoever runs in the background ignores Ctrl-C, and so would everything that they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @asynccontextmanager
 async def terminal(folder: Path, environment: Mapping[str, str]) -> AsyncIterator[Terminal]:
     """A shell in a folder. What it started ends with it."""
     shell = await asyncio.create_subprocess_exec(
-        "sh", cwd=folder, env=environment, stdin=PIPE, stdout=PIPE, stderr=STDOUT, start_new_session=True
-    )
+        "sh", cwd=folder, env=environment, stdin=PIPE, stdout=PIPE, stderr=STDOUT, start_new_session=True,
+        preexec_fn=_hears_ctrl_c,
+    )  # fmt: skip
     opened = Terminal(folder, shell)
     listening = asyncio.create_task(opened.listen())
     assert shell.stdin is not None

@@ -100,9 +100,9 @@ class Street:
         async with self.database.unit_of_work(self.organization.system) as uow:
             uow.emit(MessageReceived(conversation_id=conversation_id, message_id=identifiers.new()))
 
-    async def now(self) -> str:
+    async def now(self, stream_name: str = "conversationEvents") -> str:
         """The cursor of this moment."""
-        stream = stream_of(self)
+        stream = stream_of(self, stream_name)
         async with self.database.snapshot(self.organization.system) as snapshot:
             return stream.cursor(await snapshot.scalar(owned(AuditHead).with_only_columns(col(AuditHead.seq))))
 

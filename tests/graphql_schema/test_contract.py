@@ -14,7 +14,7 @@ from graphql_schema import documents, errors, event_streams, limits, sockets
 from graphql_schema.connections import PAGE_SIZE_MAX
 from graphql_schema.negotiation import EXECUTED, STATUSES
 from graphql_schema.reading import bounds, inputs, price, resolvers, sizes
-from services.integrations import rules as webhooks
+from services.integrations import rules as integrations
 from services.integrations.queries import EVENT_TYPES
 from services.kernel import buckets
 from services.kernel.access import SCOPE_PERMISSIONS
@@ -86,9 +86,26 @@ def test_no_limit_is_left_out() -> None:
 
 
 def test_the_codes_are_the_closed_list() -> None:
-    section = PAGE[PAGE.index("## 9. Error codes") :]
+    section = PAGE[PAGE.index("## 10. Error codes") :]
     assert set(CODE.findall(section)) - {"FORBIDDEN"} == errors.CODES - {"FORBIDDEN"}
     assert set(STATUSES) - {EXECUTED} == errors.CODES
+
+
+EXPORT_BOUNDS = {
+    "exports of one person or client that are not over": integrations.EXPORTS_MAX,
+    "lines": integrations.EXPORT_LINES_MAX,
+    "bytes": integrations.EXPORT_BYTES_MAX,
+    "lines between two `export.progressed`": integrations.EXPORT_PROGRESS_LINES,
+}
+
+
+def test_the_bounds_of_exports_are_those_of_the_code() -> None:
+    assert {name: int(number.replace(",", "")) for name, number in table("Bound")} == EXPORT_BOUNDS
+    section = PAGE[PAGE.index("## 8. Exports") : PAGE.index("## 9.")]
+    assert f"for {integrations.EXPORT_LINK_LIFE // timedelta(minutes=1)} minutes" in section
+    assert f"kept for {integrations.EXPORT_KEPT.days} days" in section
+    assert all(f"`{kind}`" in section for kind in integrations.ExportKind)
+    assert all(f"`{failure}`" in section for failure in integrations.ExportFailure)
 
 
 def test_the_close_codes_are_those_of_sockets() -> None:
@@ -122,8 +139,8 @@ UNITS = {"s": "seconds", "min": "minutes", "h": "hours"}
 def test_a_webhook_is_sent_again_as_the_table_says() -> None:
     told = {int(failure): timedelta(**{UNITS[wait.split()[1]]: int(wait.split()[0])})
             for failure, wait in table("After failure")}  # fmt: skip
-    assert told == dict(enumerate(webhooks.RETRIES, 1))
-    assert webhooks.next_attempt(len(told) + 1, random.Random(0)) is None
+    assert told == dict(enumerate(integrations.RETRIES, 1))
+    assert integrations.next_attempt(len(told) + 1, random.Random(0)) is None
 
 
 def test_every_type_of_event_is_told_with_the_scopes_that_open_it() -> None:
@@ -135,24 +152,26 @@ def test_every_type_of_event_is_told_with_the_scopes_that_open_it() -> None:
 
 
 def test_the_headers_of_a_webhook_are_those_of_the_table() -> None:
-    signed = webhooks.signed_headers("msg_1", b"{}", datetime.now(UTC), [webhooks.new_secret()])
+    signed = integrations.signed_headers("msg_1", b"{}", datetime.now(UTC), [integrations.new_secret()])
     assert {name.strip("`") for name, _ in table("Header")} == set(signed) - {"content-type"}
 
 
 def test_the_example_of_a_webhook_has_the_shape_of_one() -> None:
     section = PAGE[PAGE.index("## 7. Webhooks") : PAGE.index("## 8.")]
     example = orjson.loads(section.partition("```json")[2].partition("```")[0])
-    body = orjson.loads(webhooks.body_of(example["type"], UUID(int=1), 1, datetime.fromisoformat(example["timestamp"])))
+    body = orjson.loads(
+        integrations.body_of(example["type"], UUID(int=1), 1, datetime.fromisoformat(example["timestamp"]))
+    )
     assert {**example, "data": {**example["data"], "id": body["data"]["id"]}} == body
 
 
 def test_the_figures_of_webhooks_are_those_of_the_code() -> None:
     section = " ".join(PAGE[PAGE.index("## 7. Webhooks") : PAGE.index("## 8.")].split())
     assert f"it has {WEBHOOK_LIMITS.total_seconds:.0f} seconds" in section
-    assert f"{webhooks.GIVE_UP_AFTER.days} days without a success" in section
-    assert f"in the log for {webhooks.KEPT.days} days" in section
-    assert f"beside it for {webhooks.ROTATION.total_seconds() / 3600:.0f} hours" in section
-    assert webhooks.is_gone(410)
-    assert webhooks.JITTER == 0.1
-    assert timedelta(days=1) == webhooks.RETRY_AFTER_MAX
-    assert timedelta(minutes=5) == webhooks.PAUSE_MAX
+    assert f"{integrations.GIVE_UP_AFTER.days} days without a success" in section
+    assert f"in the log for {integrations.KEPT.days} days" in section
+    assert f"beside it for {integrations.ROTATION.total_seconds() / 3600:.0f} hours" in section
+    assert integrations.is_gone(410)
+    assert integrations.JITTER == 0.1
+    assert timedelta(days=1) == integrations.RETRY_AFTER_MAX
+    assert timedelta(minutes=5) == integrations.PAUSE_MAX

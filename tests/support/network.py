@@ -5,8 +5,10 @@ import ipaddress
 import re
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +32,8 @@ class Contact:
 
 recordings: list[list[Contact]] = []
 """The tapes that run at the moment."""
+recording: ContextVar[tuple[int, ...]] = ContextVar("recording", default=())
+"""Which of them this task, or the one that began it, has started."""
 
 
 class NotLoopback(RuntimeError):
@@ -60,17 +64,22 @@ def take_attempts() -> list[str]:
 
 @contextmanager
 def recorded() -> Iterator[list[Contact]]:
-    """Everything that this process sends to anybody meanwhile, loopback included.
+    """Everything that the caller, with all that it begins, sends to anybody meanwhile, loopback included.
+
+    What other tasks of this process do is none of its business: servers and pools of earlier tests live on beside it.
+    Other threads are recorded whoever began them, because they know nothing of tasks.
 
     For tests whose client is free to try other machines: what would leave this one fails as if nobody listened there,
     and is not held against the test, which judges the tape itself.
     """
     tape = list[Contact]()
     recordings.append(tape)
+    started = recording.set((*recording.get(), id(tape)))
     try:
         yield tape
     finally:
-        recordings.remove(tape)
+        recording.reset(started)
+        recordings[:] = [each for each in recordings if each is not tape]
 
 
 def _watch(event: str, arguments: tuple[Any, ...]) -> None:
@@ -78,11 +87,12 @@ def _watch(event: str, arguments: tuple[Any, ...]) -> None:
         address = arguments[-1]
         if not isinstance(address, tuple) or not address:
             return
-        for tape in recordings:
+        tapes = _tapes()
+        for tape in tapes:
             tape.append(Contact(event, _own_port(arguments[0]), str(address[0]), int(address[1])))
         if is_loopback(str(address[0])):
             return
-        if recordings:
+        if tapes:
             raise ConnectionRefusedError(f"Nobody listens at {address[0]} during a test.")
         _refuse(f"{event} to {address[0]}")
     elif event in LOOKING_UP:
@@ -90,6 +100,13 @@ def _watch(event: str, arguments: tuple[Any, ...]) -> None:
         # Numbers in any notation are read on this machine; whether one may connect to them is asked above.
         if host is not None and not is_loopback(host) and not NUMERIC.match(host):
             _refuse(f"{event} of {host}")
+
+
+def _tapes() -> list[list[Contact]]:
+    if threading.current_thread() is not threading.main_thread():
+        return recordings
+    mine = recording.get()
+    return [tape for tape in recordings if id(tape) in mine]
 
 
 def _own_port(one: Any) -> int:

@@ -25,6 +25,7 @@ ONE_OF_TWO_PEOPLE = re.compile(r"^(conversation(Close|Reopen|Categorize|HandOver
 MEETS_NOBODY = {
     "conversationClaim": "takes what nobody holds, and gives the fence",
     "conversationTakeOver": "takes from whoever holds, and gives the fence",
+    "exportLinkIssue": "changes nothing of it",
     "deliveryResolve": "only an unconfirmed delivery, and only once",
     "socialAccountConnect": "a secret replaces the one before",
     "apiClientRevoke": "ends it for good, whatever it was",

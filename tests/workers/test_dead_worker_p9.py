@@ -16,13 +16,15 @@ from tests.support.processes import until
 from tests.support.servers import Servers, plain
 from tests.workers.dead_worker_cases import CASES as PLAIN_CASES
 from tests.workers.dead_worker_cases import HANDLERS, Case
+from tests.workers.dead_worker_exports import EXPORT_CASES
 from tests.workers.dead_worker_webhooks import WEBHOOK_CASES
 from tests.workers.stage import Stage, open_stage
 from workers.subscriptions import JOBS
 
 pytestmark = pytest.mark.xdist_group("dead_worker")  # one installation, one process
 
-CASES = {**PLAIN_CASES, **WEBHOOK_CASES}
+LATER_CASES = {**WEBHOOK_CASES, **EXPORT_CASES}
+CASES = {**PLAIN_CASES, **LATER_CASES}
 RESUMED_SECONDS_MAX = 30.0
 PATIENT = "alter role belfry_app in database {} set {} = '60s'"
 """A lock of the test holds for as long as all others take to come inside."""
@@ -42,7 +44,7 @@ async def resumed(stage: Stage) -> Mapping[str, tuple[Case, float | None]]:
     """Every case with the seconds from the kill until its work was done; None when it was not within the bound."""
     found = await killed_and_resumed(stage, PLAIN_CASES)
     stage.crew.stop("all", "relay")
-    return {**found, **await killed_and_resumed(stage, WEBHOOK_CASES)}
+    return {**found, **await killed_and_resumed(stage, LATER_CASES)}
 
 
 async def killed_and_resumed(stage: Stage, kinds: Mapping[str, type[Case]]) -> Mapping[str, tuple[Case, float | None]]:

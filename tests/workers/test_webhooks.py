@@ -9,9 +9,11 @@ import orjson
 import pytest
 
 from services.identity import commands as identity
-from services.integrations import commands, handlers, queries, rules
-from services.integrations.commands import FOLLOW
-from services.kernel.access import Role, Scope
+from services.integrations import commands, queries, rules
+from services.integrations.commands import EXPORT, FOLLOW
+from services.integrations.handlers import webhooks as telling
+from services.integrations.rules import ExportKind
+from services.kernel.access import Actor, ActorKind, Role, Scope
 from services.kernel.errors import BelfryError
 from services.kernel.events import EVENTS
 from services.kernel.identifiers import global_id
@@ -43,7 +45,7 @@ async def stage(servers: Servers, receiver: Receiver) -> AsyncIterator[Stage]:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each run is over when it would wait, so that a test says when time passes."""
-    monkeypatch.setattr(handlers, "PATIENCE", timedelta(0))
+    monkeypatch.setattr(telling, "PATIENCE", timedelta(0))
 
 
 @pytest.fixture
@@ -88,6 +90,21 @@ async def test_a_client_without_the_scope_is_told_nothing_and_one_that_was_revok
     assert len(await town.log(some)) == 2
 
 
+async def test_a_client_is_told_of_its_own_exports_only(town: HookTown) -> None:
+    scopes = (Scope.CONVERSATIONS_READ, Scope.EXPORTS_READ)
+    own, other = await town.client(*scopes), await town.client(*scopes)
+    endpoints = [(await town.endpoint(str(place), each))[0] for place, each in enumerate((own, other))]
+    actor = Actor(town.organization.id, kind=ActorKind.API_CLIENT, client_id=own, scopes=frozenset(scopes))
+    async with town.runtime.database.unit_of_work(actor) as uow:
+        row = await commands.create_export(uow, kind=ExportKind.CONVERSATIONS, since=None, until=None)
+    await town.stage.work(EXPORT, row.id)
+    await town.follow()
+    told, nothing = [await town.log(each) for each in endpoints]
+    assert [each["event_type"] for each in told] == ["export.requested", "export.started", "export.ready"]
+    assert {orjson.loads(each["payload"])["data"]["id"] for each in told} == {global_id("EX", row.id)}
+    assert nothing == []
+
+
 async def test_only_the_types_that_were_asked_for_are_told(town: HookTown) -> None:
     endpoint_id, _ = await town.endpoint("few", await town.client(*READS), Behavior.TAKES, "conversation.routed")
     await town.street.open("ROADS")
@@ -108,8 +125,8 @@ async def test_what_is_followed_twice_or_by_two_is_told_once(town: HookTown) -> 
 
 
 async def test_more_facts_than_one_round_takes_are_all_told(town: HookTown, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.integrations.handlers.FACTS_MAX", 3)
-    monkeypatch.setattr("services.integrations.handlers.ROUNDS_MAX", 2)
+    monkeypatch.setattr(telling, "FACTS_MAX", 3)
+    monkeypatch.setattr(telling, "ROUNDS_MAX", 2)
     endpoint_id, _ = await town.endpoint("many", await town.client(*READS))
     conversation_id = await town.street.open("ROADS")
     for _ in range(8):

@@ -9,6 +9,7 @@ from services.conversations.queries.form import (
     conversation_of_form,
     messages_of_form,
 )
+from services.conversations.queries.lines import CONTACT_LINES, CONVERSATION_LINES
 from services.conversations.queries.rows import (
     category,
     check_reach,
@@ -37,7 +38,9 @@ from services.conversations.queries.visibility import (
 __all__ = [
     "CATEGORY_IS_VISIBLE",
     "CONTACT_IS_VISIBLE",
+    "CONTACT_LINES",
     "CONVERSATION_IS_VISIBLE",
+    "CONVERSATION_LINES",
     "DELIVERY_IS_VISIBLE",
     "MESSAGE_IS_VISIBLE",
     "category",

@@ -69,11 +69,11 @@ def _reached(permission: Permission) -> ColumnElement[bool]:
     takes_part = exists().where(
         same_tenant(Participant, Conversation),
         col(Participant.conversation_id) == col(Conversation.id),
-        col(Participant.membership_id) == any_(ACTOR.memberships),
+        col(Participant.membership_id) == any_(ACTOR.selves),
     )
     holds = or_(
-        col(Conversation.holder_id) == any_(ACTOR.memberships),
-        and_(col(Conversation.holder_id).is_(None), col(Conversation.last_holder_id) == any_(ACTOR.memberships)),
+        col(Conversation.holder_id) == any_(ACTOR.selves),
+        and_(col(Conversation.holder_id).is_(None), col(Conversation.last_holder_id) == any_(ACTOR.selves)),
     )
     return or_(
         ACTOR.coordinates(permission),

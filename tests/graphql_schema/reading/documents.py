@@ -23,7 +23,7 @@ from graphql import (
     is_leaf_type,
 )
 
-from graphql_schema.scalars import print_instant
+from services.kernel.serialization import print_instant
 from tests.graphql_schema.reading.planting import START
 
 DEPTHS = (1, 2, 2, 3, 4)

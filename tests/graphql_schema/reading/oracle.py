@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from graphql_schema.conversations.types import Category, Contact
 from graphql_schema.reading.declarations import decode_id, encode_id
-from graphql_schema.scalars import print_instant
 from graphql_schema.social_accounts.types import SocialAccount
 from graphql_schema.tenancy.types import Department, Person
 from services.conversations.models import Conversation
 from services.conversations.rules import Priority
 from services.kernel.access import Actor, Role
+from services.kernel.serialization import print_instant
 from tests.graphql_schema.reading.planting import Planted
 
 IDS = {

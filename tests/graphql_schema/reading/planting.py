@@ -43,7 +43,8 @@ from services.conversations.rules import (
 from services.deliveries.models import Delivery
 from services.deliveries.rules import Origin
 from services.identity.models import ApiClient, ApiKey, ClientDocument, DeprecatedUse
-from services.integrations.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
+from services.integrations.models import Export, WebhookAttempt, WebhookDelivery, WebhookEndpoint
+from services.integrations.rules import ExportKind
 from services.kernel.access import Actor, Role
 from services.kernel.database import Database
 from services.kernel.reads import Answers, Moment
@@ -195,7 +196,8 @@ def _machines(tenant: UUID) -> list[Any]:
     )
     attempt = WebhookAttempt(tenant_id=tenant, webhook_delivery_id=delivery.id, number=1, milliseconds=9, status=500)
     use = DeprecatedUse(tenant_id=tenant, api_client_id=client.id, name="Type.field", used_on=START.date(), times=3)
-    return [client, key, document, endpoint, delivery, attempt, use]
+    export = Export(tenant_id=tenant, api_client_id=client.id, grants=[], kind=ExportKind.CONTACTS, until=START)
+    return [client, key, document, endpoint, delivery, attempt, use, export]
 
 
 def _plant_conversation(planted: Planted, chance: random.Random, i: int) -> None:

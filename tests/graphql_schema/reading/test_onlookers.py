@@ -27,12 +27,12 @@ OURS = [each for each in REGISTRY.values() if each.python_type.__module__.starts
 @pytest.mark.parametrize("readable", OURS, ids=lambda each: each.name)
 def test_what_a_person_holds_only_ever_adds_to_what_rights_show(readable: Readable) -> None:
     """Actor.among needs it: compared by `= ANY` alone, and under nothing that denies."""
-    assert all(uses(plain(readable.visible))), f"{readable.name} uses ACTOR.memberships in another way"
+    assert all(uses(plain(readable.visible))), f"{readable.name} uses ACTOR.selves in another way"
 
 
 def uses(element: Any, *, denied: bool = False, compared: bool = False) -> Iterator[bool]:
     """Whether each use of the parameter is one that is allowed."""
-    if isinstance(element, BindParameter) and element.key == ACTOR.memberships.key:
+    if isinstance(element, BindParameter) and element.key == ACTOR.selves.key:
         yield compared and not denied
     if isinstance(element, UnaryExpression) and not isinstance(element, CollectionAggregate):
         denied = denied or element.operator not in (None, operators.exists)
@@ -47,8 +47,8 @@ def uses(element: Any, *, denied: bool = False, compared: bool = False) -> Itera
 
 def test_a_use_that_denies_is_found() -> None:
     holder, fence = col(Conversation.holder_id), col(Conversation.fence) > 1
-    allowed = holder == any_(ACTOR.memberships)
-    for wrong in (not_(or_(allowed, fence)), holder != any_(ACTOR.memberships), ACTOR.memberships.is_(None)):
+    allowed = holder == any_(ACTOR.selves)
+    for wrong in (not_(or_(allowed, fence)), holder != any_(ACTOR.selves), ACTOR.selves.is_(None)):
         assert list(uses(plain(wrong))) == [False]
     assert list(uses(plain(and_(allowed, fence)))) == [True]
     assert list(uses(plain(CONVERSATION_IS_VISIBLE))) == [True] * 6

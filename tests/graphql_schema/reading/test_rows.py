@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 from graphql_schema.conversations.types import Conversation
 from graphql_schema.reading.declarations import decode_id, encode_id
-from graphql_schema.scalars import print_instant
 from services.conversations.rules import Priority
+from services.kernel.serialization import print_instant
 
 INBOX = """
 query Inbox($first: Int) {

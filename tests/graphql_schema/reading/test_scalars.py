@@ -32,11 +32,11 @@ from graphql_schema.scalars import (
     TimeZone,
     Url,
     print_duration,
-    print_instant,
     printer_of,
 )
 from services.conversations.rules import ConversationState, Priority
 from services.kernel.database import Database
+from services.kernel.serialization import print_instant
 
 TEXTS = st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\x00"), max_size=30)
 FIRST, LAST = datetime(1, 1, 2), datetime(9999, 12, 30)  # noqa: DTZ001  the zone is drawn beside them

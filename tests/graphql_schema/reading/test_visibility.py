@@ -11,7 +11,7 @@ import pytest
 from graphql_schema.conversations.types import Contact, Conversation, Message
 from graphql_schema.deliveries.types import Delivery
 from graphql_schema.identity.types import ApiClient
-from graphql_schema.integrations.types import WebhookEndpoint
+from graphql_schema.integrations.types import Export, WebhookEndpoint
 from graphql_schema.reading.declarations import REGISTRY, decode_id, encode_id
 from graphql_schema.reading.inputs import comparison_input, filter_input
 from graphql_schema.reading.onlookers import Onlookers, Question, filter_values, visible_rows, watched_filter
@@ -177,7 +177,7 @@ async def test_live_events_and_acts_ask_the_same_predicate_and_filter(reader, he
 
 async def test_every_type_with_an_id_was_asked_for_foreign_rows():
     tested = {Organization, Department, Person, SocialAccount, Contact, Conversation, Message, Delivery}
-    tested |= {ApiClient, WebhookEndpoint}
+    tested |= {ApiClient, WebhookEndpoint, Export}
     hang_on_another = {
         "Participant",
         "DeprecatedUse",

@@ -35,6 +35,7 @@ TABLE = {
     Permission.CONVERSATION_REPLY:         ("-", "-", "C", "C", "-", "-"),
     Permission.CONVERSATION_CLOSE:         ("-", "-", "O", "C", "-", "-"),
     Permission.DELIVERY_RESOLVE:           ("-", "-", "O", "C", "-", "-"),
+    Permission.EXPORT_READ:                ("O", "-", "O", "-", "-", "-"),
 }  # fmt: skip
 REACHES = {"O": Reach.ORGANIZATION, "D": Reach.DEPARTMENTS, "C": Reach.HELD, "T": Reach.HELD}
 OWN, BELOW, FOREIGN = UUID(int=1), UUID(int=2), UUID(int=3)
@@ -121,6 +122,7 @@ SCOPES = {
     Scope.SOCIAL_ACCOUNTS_WRITE: {Permission.SOCIAL_ACCOUNT_READ, Permission.SOCIAL_ACCOUNT_REGISTER},
     Scope.CONVERSATIONS_READ: {Permission.CONVERSATION_READ},
     Scope.CONVERSATIONS_READ_PRIVATE: {Permission.CONVERSATION_READ_PRIVATE},
+    Scope.EXPORTS_READ: {Permission.EXPORT_READ},
 }
 
 
@@ -156,7 +158,7 @@ def test_a_copy_of_an_actor_does_not_inherit_the_rights_it_was_asked_for() -> No
 def test_every_permission_reaches_the_statement_as_parameters() -> None:
     values = actor_values(actor(Grant(Role.OPERATOR, DEPARTMENTS)))
     assert values["actor_tenant"] == UUID(int=9)
-    assert values["actor_memberships"] == [UUID(int=8)]
+    assert values["actor_selves"] == [UUID(int=8)]
     for permission in Permission:
         for part in ("everywhere", "coordinates", "held", "departments"):
             assert f"actor_{permission.name.lower()}_{part}" in values

@@ -3,6 +3,7 @@
 // Arguments: the browser, the address of the server, a token, a folder for screenshots or nothing.
 import { say, SIZES, withBrowser, WITHIN } from './watching.mjs';
 
+const OPERATIONS = ['Inbox', 'NewestConversations', 'Desk', 'Live'];
 const [executable, server, token, pictures] = process.argv.slice(2);
 
 const editorText = (page, part) =>
@@ -14,9 +15,15 @@ async function run(page) {
   return answered;
 }
 
+/** To another tab, until its query is there and the answer of the tab before has gone: what was run before would be lost. */
 async function change(page, place) {
   await page.locator('.graphiql-tab').nth(place).click();
-  await page.waitForTimeout(300); // the editors change their content without a sign
+  await page.waitForFunction(
+    ([name, before]) =>
+      document.querySelector('.graphiql-query-editor .view-lines')?.innerText.includes(name) &&
+      !document.querySelector('.result-window .view-lines')?.innerText.includes(before),
+    [OPERATIONS[place], '"data"'],
+  );
 }
 
 const shown = (page, text) =>

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: EUPL-1.2
+"""Acts on webhooks and exports."""
+
+from services.integrations.commands.exports import (
+    EXPIRE,
+    EXPORT,
+    begin_export,
+    create_export,
+    expire_export,
+    extend_export,
+    fail_export,
+    issue_export_link,
+    note_download,
+)
+from services.integrations.commands.webhooks import (
+    DELIVER,
+    FOLLOW,
+    FORGET,
+    EndpointChanges,
+    Message,
+    Outcome,
+    announce,
+    create_endpoint,
+    delete_endpoint,
+    forget,
+    record,
+    replay,
+    rotate_secret,
+    send_test,
+    update_endpoint,
+)
+
+__all__ = [
+    "DELIVER",
+    "EXPIRE",
+    "EXPORT",
+    "FOLLOW",
+    "FORGET",
+    "EndpointChanges",
+    "Message",
+    "Outcome",
+    "announce",
+    "begin_export",
+    "create_endpoint",
+    "create_export",
+    "delete_endpoint",
+    "expire_export",
+    "extend_export",
+    "fail_export",
+    "forget",
+    "issue_export_link",
+    "note_download",
+    "record",
+    "replay",
+    "rotate_secret",
+    "send_test",
+    "update_endpoint",
+]
