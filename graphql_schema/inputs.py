@@ -22,8 +22,8 @@ from strawberry.types.field import StrawberryField
 from strawberry.utils.str_converters import to_camel_case
 
 from graphql_schema.reading.bounds import INPUT_LIST_MAX, TEXT_LENGTH_MAX, flaw_of
-from graphql_schema.reading.conditions import NOBODY
 from graphql_schema.reading.declarations import decode_id
+from graphql_schema.reading.filters import NOBODY
 from services.kernel.errors import DomainError, Invalid, LimitReached, TooLong
 
 INPUT = "belfry.input"

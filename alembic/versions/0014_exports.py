@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""Revision 0014: exports and the pieces that they were written in."""
+"""Revision 0014: exports and the pieces that they were written in; indexes of filters of small tables."""
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
@@ -10,6 +10,15 @@ from services.kernel.migrations import tenant_table
 
 revision = "0014"
 down_revision = "0013"
+
+INDEXES = {
+    "export": {"created_at": ("created_at",), "kind": ("kind", "created_at"), "state": ("state", "created_at")},
+    "api_client": {"revoked_at": ("revoked_at",)},
+    "deprecated_use": {"used_on": ("used_on",)},
+    "webhook_endpoint": {"state": ("state",)},
+    "webhook_delivery": {"state": ("webhook_endpoint_id", "state", "created_at")},
+}
+OLDER = ("api_client", "deprecated_use", "webhook_endpoint", "webhook_delivery")
 
 
 def upgrade() -> None:
@@ -39,7 +48,7 @@ def upgrade() -> None:
             "failure": ("RIGHTS_ENDED", "TOO_LARGE", "BROKEN"),
         },
         constraints=[
-            sa.CheckConstraint("(membership_id is null) <> (api_client_id is null)", name="ck_export_requester")
+            sa.CheckConstraint("coalesce(membership_id, api_client_id) is not null", name="ck_export_requester")
         ],
     )
     tenant_table(
@@ -51,9 +60,14 @@ def upgrade() -> None:
         references={"export_id": "export"},
         constraints=[sa.UniqueConstraint("tenant_id", "export_id", "number", name="uq_export_piece_export_id_number")],
     )
-    op.create_index("ix_export_created_at", "export", ["tenant_id", "created_at", "id"], schema=SCHEMA)
+    for table, indexes in INDEXES.items():
+        for name, columns in indexes.items():
+            op.create_index(f"ix_{table}_{name}", table, ["tenant_id", *columns, "id"], schema=SCHEMA)
 
 
 def downgrade() -> None:
+    for table in OLDER:
+        for name in INDEXES[table]:
+            op.drop_index(f"ix_{table}_{name}", table, schema=SCHEMA)
     op.drop_table("export_piece", schema=SCHEMA)
     op.drop_table("export", schema=SCHEMA)

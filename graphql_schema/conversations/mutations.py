@@ -22,8 +22,8 @@ from graphql_schema.mutation import (
     result_of,
     results,
 )
-from graphql_schema.reading.conditions import NOBODY
 from graphql_schema.reading.declarations import decode_id
+from graphql_schema.reading.filters import NOBODY
 from graphql_schema.reading.mapping import read_back
 from services.conversations import commands, handlers
 from services.conversations.rules import CLOSING_TEXT_LENGTH_MAX, Outcome, ReplyPurpose

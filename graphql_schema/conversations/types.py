@@ -182,7 +182,13 @@ class Contact(Node):
     version: int = column(N.version, "Rises with every change; send it back as expectedVersion.")
 
 
-@readable(L, tag="CD", visible=queries.CATEGORY_IS_VISIBLE, permission=Permission.DIRECTORY_READ)
+@readable(
+    L,
+    tag="CD",
+    visible=queries.CATEGORY_IS_VISIBLE,
+    permission=Permission.DIRECTORY_READ,
+    filter_by=(L.department_id,),
+)
 class CategoryDepartment(Node):
     """What one department has to do with one topic."""
 
@@ -288,6 +294,7 @@ class WaitingSegment(Node):
     tag="PA",
     visible=seen_with(P.conversation_id, queries.CONVERSATION_IS_VISIBLE),
     permission=Permission.CONVERSATION_READ,
+    filter_by=(named(P.membership_id, "person_id"),),
 )
 class Participant(Node):
     """Somebody besides the holder who works on a conversation."""
@@ -302,6 +309,7 @@ class Participant(Node):
     tag="CL",
     visible=seen_with(E.conversation_id, queries.CONVERSATION_IS_VISIBLE),
     permission=Permission.CONVERSATION_READ,
+    filter_by=(named(E.at, "closed_at"),),
     order_by=(E.at,),
 )
 class Closing(Node):

@@ -17,8 +17,8 @@ from sqlalchemy.sql.visitors import replacement_traverse
 
 from graphql_schema.conversations.types import Conversation
 from graphql_schema.live.stream import Sight
-from graphql_schema.reading.conditions import filter_shape
 from graphql_schema.reading.declarations import plain
+from graphql_schema.reading.filters import filter_shape
 from graphql_schema.reading.onlookers import Onlookers, Question, filter_values, visible_rows
 from graphql_schema.reading.rows import KEYS, ONE
 from services.assignments import events as assignments

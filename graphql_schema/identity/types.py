@@ -7,7 +7,7 @@ import strawberry
 
 from graphql_schema.connections import Connection
 from graphql_schema.nodes import Node
-from graphql_schema.reading.mapping import column, connection, read_back, readable, to_one, vocabulary
+from graphql_schema.reading.mapping import column, connection, named, read_back, readable, to_one, vocabulary
 from graphql_schema.tenancy.types import Organization, Person
 from services.identity import models
 from services.kernel.access import Permission, Role
@@ -54,7 +54,14 @@ class Viewer:
     )
 
 
-@readable(A, tag="AC", visible=TENANT_WIDE, permission=Permission.INTEGRATION_MANAGE, order_by=(A.created_at,))
+@readable(
+    A,
+    tag="AC",
+    visible=TENANT_WIDE,
+    permission=Permission.INTEGRATION_MANAGE,
+    filter_by=(A.revoked_at,),
+    order_by=(A.created_at,),
+)
 class ApiClient(Node):
     """A machine of the organization's, or one that works for it. It is known by its keys."""
 
@@ -85,7 +92,14 @@ class ApiKey(Node):
     created_at: datetime = column(K.created_at, "When it was issued.")
 
 
-@readable(D, tag="DO", visible=TENANT_WIDE, permission=Permission.INTEGRATION_MANAGE, order_by=(D.created_at,))
+@readable(
+    D,
+    tag="DO",
+    visible=TENANT_WIDE,
+    permission=Permission.INTEGRATION_MANAGE,
+    filter_by=(named(D.document_id, "digest"),),
+    order_by=(D.created_at,),
+)
 class ClientDocument(Node):
     """A document that a machine may send by its id."""
 
@@ -98,7 +112,14 @@ class ClientDocument(Node):
     created_at: datetime = column(D.created_at, "When it was registered.")
 
 
-@readable(U, tag="DU", visible=TENANT_WIDE, permission=Permission.INTEGRATION_MANAGE, order_by=(U.created_at,))
+@readable(
+    U,
+    tag="DU",
+    visible=TENANT_WIDE,
+    permission=Permission.INTEGRATION_MANAGE,
+    filter_by=(U.api_client_id, U.used_on),
+    order_by=(U.created_at,),
+)
 class DeprecatedUse(Node):
     """How often something that goes away was used on one day. Ask its users to move before the day it is removed."""
 

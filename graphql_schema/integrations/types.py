@@ -74,7 +74,14 @@ vocabulary(
 )
 
 
-@readable(E, tag="WE", visible=TENANT_WIDE, permission=Permission.INTEGRATION_MANAGE, order_by=(E.created_at,))
+@readable(
+    E,
+    tag="WE",
+    visible=TENANT_WIDE,
+    permission=Permission.INTEGRATION_MANAGE,
+    filter_by=(E.api_client_id, E.state),
+    order_by=(E.created_at,),
+)
 class WebhookEndpoint(Node):
     """An address that is told of what happens, as far as its API client may see it. By Standard Webhooks."""
 
@@ -92,7 +99,14 @@ class WebhookEndpoint(Node):
     version: int = column(E.version, "Rises with every change; send it back as expectedVersion.")
 
 
-@readable(D, tag="WD", visible=TENANT_WIDE, permission=Permission.INTEGRATION_MANAGE, order_by=(D.created_at,))
+@readable(
+    D,
+    tag="WD",
+    visible=TENANT_WIDE,
+    permission=Permission.INTEGRATION_MANAGE,
+    filter_by=(D.state,),
+    order_by=(D.created_at,),
+)
 class WebhookDelivery(Node):
     """One message for one endpoint. Kept for 30 days after it has ended."""
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: EUPL-1.2
-"""Filter, order and cursor: from arguments to conditions over a table. Both executors use this module.
+"""Page, order and cursor: from arguments to conditions over a table, for both executors. Filters are in `filters.py`.
 
 Values reach SQL through a `Bind`, which says how the value at a path of a PageRequest becomes a parameter: the ordinary
 executor binds the value itself, the compiled one a slot that is filled at every run by `PageRequest.at`. Requests of
@@ -19,40 +19,34 @@ from typing import Any, cast
 from uuid import UUID
 
 import orjson
-from sqlalchemy import ARRAY, Column, ColumnElement, FromClause, Text, all_, and_, any_, false, func, or_, true, tuple_
-from sqlalchemy.types import TypeEngine
-from strawberry.utils.str_converters import to_camel_case
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    FromClause,
+    Text,
+    and_,
+    or_,
+    tuple_,
+)
 
 from graphql_schema.connections import PAGE_SIZE, PAGE_SIZE_MAX
-from graphql_schema.reading.bounds import flaw_of
 from graphql_schema.reading.declarations import (
     DefaultOrder,
     ListOf,
-    Named,
     Readable,
     SearchedBy,
-    decode_id,
-    key_of,
     plain,
-    readable_over,
 )
+from graphql_schema.reading.filters import Bind, Path, column_at, filter_condition, filter_shape, read_filter
 from graphql_schema.reading.inputs import (
-    FILTER_DEPTH_MAX,
-    FILTER_SIZE_MAX,
-    LIST_LENGTH_MAX,
     ORDER_FIELDS_MAX,
-    value_type,
 )
 from graphql_schema.reading.positions import position_in_sql, read_position, write_position
 from services.kernel.errors import BadUserInput
 
 VERSION = "1"
-IS_NULL = "isNull"
 SIGNATURE_BYTES = 16
 SEARCH_LENGTH_MAX = 200
-
-Path = tuple[str | int, ...]
-Bind = Callable[[Path, Any, TypeEngine[Any]], ColumnElement[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +154,7 @@ def order_of(readable: Readable, asked: Sequence[Mapping[str, Any]] | None, defa
 
 def ordering(order: Order, alias: FromClause, *, backward: bool) -> list[ColumnElement[Any]]:
     """The ORDER BY of a page; backward pages are read from their end."""
-    columns = ((_at(alias, each.column), each.descending is not backward) for each in order)
+    columns = ((column_at(alias, each.column), each.descending is not backward) for each in order)
     return [column.desc() if descending else column.asc() for column, descending in columns]
 
 
@@ -177,7 +171,7 @@ def between(request: PageRequest, alias: FromClause, bind: Bind) -> list[ColumnE
 def _beyond(
     order: Order, alias: FromClause, position: tuple[Any, ...], bind: Bind, path: Path, *, reverse: bool
 ) -> ColumnElement[bool]:
-    columns = [_at(alias, each.column) for each in order]
+    columns = [column_at(alias, each.column) for each in order]
     values = [bind((*path, i), each, columns[i].type) for i, each in enumerate(position)]
     directions = [each.descending is not reverse for each in order]
     if len(set(directions)) == 1:
@@ -191,82 +185,7 @@ def _beyond(
     return or_(*options)
 
 
-# Filter.
-
-
-def read_filter(readable: Readable, tree: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
-    """The filter with row ids in place of global ids. Raises BadUserInput for what the schema's types cannot refuse:
-
-    nesting, long lists, nulls, and text that no row can hold.
-    """
-    if depth > FILTER_DEPTH_MAX:
-        raise BadUserInput("A filter nests and, or, not at most {count} deep.", count=FILTER_DEPTH_MAX)
-    if depth == 0 and _is_larger(tree, FILTER_SIZE_MAX):
-        raise BadUserInput("A filter has at most {count} comparisons.", count=FILTER_SIZE_MAX)
-    offered = {to_camel_case(each.name): each for each in readable.filters}
-    found: dict[str, Any] = {}
-    for name, value in tree.items():
-        if value is None:
-            continue
-        if name in ("and", "or"):
-            _check_length(value)
-            found[name] = [read_filter(readable, each, depth + 1) for each in value]
-        elif name == "not":
-            found[name] = read_filter(readable, value, depth + 1)
-        else:
-            names_rows = value_type(readable, offered[name]) is UUID
-            for comparator, operand in value.items():
-                _check_operand(name, comparator, operand)
-            found[name] = {
-                comparator: _row_ids(readable, offered[name], operand)
-                if names_rows and comparator != IS_NULL
-                else operand
-                for comparator, operand in value.items()
-            }
-    return found
-
-
-def _is_larger(tree: Mapping[str, Any], most: int) -> bool:
-    """Whether a filter holds more comparisons and objects. A statement grows with each: a thousand take seconds."""
-    found, pending = 0, [tree]
-    while pending and found <= most:
-        node = pending.pop()
-        for name, value in node.items():
-            nested = value if name in ("and", "or") else [value] if name == "not" else []
-            pending += [each for each in nested or () if each is not None]
-            found += 1 if nested else len(value or ())
-        found += 1
-    return found > most
-
-
-def filter_shape(tree: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Everything on which the text of a filter's condition depends, and no value."""
-    shapes: list[Any] = []
-    for name, value in tree.items():
-        if name in ("and", "or"):
-            shapes.append((name, tuple(filter_shape(each) for each in value)))
-        elif name == "not":
-            shapes.append((name, filter_shape(value)))
-        else:
-            shapes.append((name, tuple((each, value[each] if each == IS_NULL else None) for each in value)))
-    return tuple(shapes)
-
-
-def _check_length(values: Sequence[Any]) -> None:
-    if len(values) > LIST_LENGTH_MAX:
-        raise BadUserInput("A list in a filter has at most {count} items.", count=LIST_LENGTH_MAX)
-
-
-def _check_operand(name: str, comparator: str, operand: Any) -> None:
-    if operand is None:
-        raise BadUserInput(
-            "{argument} takes no null; leave it out, or use isNull.", argument=f"filter.{name}.{comparator}"
-        )
-    values = operand if isinstance(operand, list) else [operand]
-    _check_length(values)
-    for value in values:
-        if isinstance(value, str) and (flaw := flaw_of(value)) is not None:
-            raise BadUserInput(flaw)
+# Filter and search.
 
 
 def matching(
@@ -281,62 +200,6 @@ def matching(
     if request.search is not None and request.searched_by is not None:
         found.append(move(plain(request.searched_by(bind(("search",), request.search, Text())))))
     return found
-
-
-def filter_condition(
-    readable: Readable, tree: Mapping[str, Any], alias: FromClause, bind: Bind, path: Path = ("filter",)
-) -> ColumnElement[bool]:
-    """The condition of a filter. It is never null: what does not hold, its `not` does."""
-    offered = {to_camel_case(each.name): each for each in readable.filters}
-    found: list[ColumnElement[bool]] = []
-    for name, value in tree.items():
-        here = (*path, name)
-        if name in ("and", "or"):
-            parts = [filter_condition(readable, each, alias, bind, (*here, i)) for i, each in enumerate(value)]
-            found.append(and_(true(), *parts) if name == "and" else or_(false(), *parts))
-        elif name == "not":
-            found.append(filter_condition(readable, value, alias, bind, here).is_not(true()))
-        else:
-            found += [_compare(offered[name], each, value[each], alias, bind, here) for each in value]
-    return and_(true(), *found)
-
-
-def _compare(
-    named: Named, comparator: str, operand: Any, alias: FromClause, bind: Bind, path: Path
-) -> ColumnElement[bool]:
-    column = _at(alias, named.column)
-    if comparator == IS_NULL:
-        return column.is_(None) if operand else column.is_not(None)
-    here = (*path, comparator)
-    if comparator == "in":
-        return column == any_(bind(here, operand, ARRAY(column.type)))
-    if comparator == "nin":
-        return or_(column.is_(None), column != all_(bind(here, operand, ARRAY(column.type))))
-    value = bind(here, operand, column.type)
-    return COMPARISONS[comparator](column, value)
-
-
-COMPARISONS: Mapping[str, Callable[[ColumnElement[Any], ColumnElement[Any]], ColumnElement[bool]]] = {
-    "eq": lambda column, value: column == value,
-    "neq": lambda column, value: column.is_distinct_from(value),
-    "gt": lambda column, value: column > value,
-    "gte": lambda column, value: column >= value,
-    "lt": lambda column, value: column < value,
-    "lte": lambda column, value: column <= value,
-    "contains": lambda column, value: func.strpos(column, value) > 0,
-    "startsWith": func.starts_with,
-}
-
-NOBODY = UUID(int=0)
-"""The row id that no row has: what a malformed global id, or one of another type, stands for."""
-
-
-def _row_ids(readable: Readable, named: Named, operand: Any) -> Any:
-    key = key_of(named.column)
-    target = readable_over(key.target.table) if key is not None else readable
-    if isinstance(operand, list):
-        return [_row_ids(readable, named, each) for each in operand]
-    return (decode_id(operand, target.python_type) if target is not None else None) or NOBODY
 
 
 # Cursors.
@@ -368,7 +231,7 @@ def write_cursor(prefix: str, order: Order, row: Mapping[str, Any]) -> str:
 
 def cursor_in_sql(prefix: ColumnElement[str], order: Order, alias: FromClause) -> ColumnElement[str]:
     """The same text, made by the database."""
-    return prefix.concat(position_in_sql([_at(alias, each.column) for each in order]))
+    return prefix.concat(position_in_sql([column_at(alias, each.column) for each in order]))
 
 
 def _read_cursor(prefix: str, order: Order, cursor: str | None, argument: str) -> tuple[Any, ...] | None:
@@ -384,7 +247,3 @@ def _read_cursor(prefix: str, order: Order, cursor: str | None, argument: str) -
             "{argument} is not a cursor of this list with this order and filter.", argument=argument
         ) from error
     return found
-
-
-def _at(alias: FromClause, column: Column[Any]) -> ColumnElement[Any]:
-    return cast("ColumnElement[Any]", alias.corresponding_column(column))

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Filter and order inputs, made from what a type offers: `ConversationFilter`, `ConversationOrder`, and their parts."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum, IntEnum
 from functools import cache
-from types import UnionType
+from types import MappingProxyType, UnionType
 from typing import Any, Union, get_args, get_origin
 from uuid import UUID
 
@@ -25,6 +27,7 @@ from graphql_schema.reading.declarations import (
     readable_of,
 )
 from graphql_schema.scalars import BigInt
+from services.kernel.access import Permission
 
 FILTER_DEPTH_MAX = 3
 LIST_LENGTH_MAX = 100
@@ -105,29 +108,68 @@ def describe(readable: Readable, named: Named) -> str:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Related:
+    """A row beside the filtered one, which `key` names: what the field of the same name shows."""
+
+    key: Column[Any]
+    target: Readable
+    field: str
+    description: str
+
+
+@cache
+def related(readable: Readable) -> Mapping[str, Related]:
+    """The relations that a filter may look along, by their names in the schema.
+
+    Whoever may list the rows must be able to read what is compared: a filter tells what it compares. What every member
+    sees is therefore offered only under a permission that the list needs too, or that everybody has.
+    """
+    found: dict[str, Related] = {}
+    for graphql_field, declared in readable.declared():
+        if not isinstance(declared, ToOne) or not isinstance(declared.key, Column):
+            continue
+        target, name = readable_of(shape_of(graphql_field).of), graphql_field.python_name
+        is_readable = target.permission in (readable.permission, Permission.DIRECTORY_READ)
+        if target.filters and (is_readable or not target.everybody_sees_it):
+            found[to_camel_case(name)] = Related(declared.key, target, name, graphql_field.description or "")
+    return MappingProxyType(found)
+
+
 def filter_input(node_type: type) -> type:
     """The filter input of a type, for arguments written by hand: `ConversationFilter`."""
     return _filter_input(readable_of(node_type))
 
 
-@cache
+_filters: dict[Readable, type] = {}
+"""The filter inputs made so far: types lead to one another in circles."""
+
+
 def _filter_input(readable: Readable) -> type:
+    if readable in _filters:
+        return _filters[readable]
     name = f"{readable.name}Filter"
     fields: dict[str, Any] = {}
     for named in readable.filters:
         kind = comparison_input(value_type(readable, named))
         fields[named.name] = _input_field(kind | None, describe(readable, named), to_camel_case(named.name))
+    for name_there, each in related(readable).items():
+        described = f"{each.description} Must be there, be seen by the caller, and match; one relation away at most."
+        fields[each.field] = _input_field(str | None, described, name_there)
     nested = f"Nested at most {FILTER_DEPTH_MAX} deep."
     fields["and_"] = _input_field(str | None, f"All of these must hold. {nested}", "and")
     fields["or_"] = _input_field(str | None, f"At least one of these must hold. {nested}", "or")
     fields["not_"] = _input_field(str | None, f"This must not hold. {nested}", "not")
-    made = _input(name, f"Which {readable.name} rows. All that is given must hold; null means not asked.", fields)
-    # The class can be named in its own fields only now that it exists.
-    itself = {"and_": list[made] | None, "or_": list[made] | None, "not_": made | None}
+    made = _filters[readable] = _input(
+        name, f"Which {readable.name} rows. All that is given must hold; null means not asked.", fields
+    )
+    # The class can be named in fields, its own among them, only now that it exists.
+    named_later: dict[str, Any] = {"and_": list[made] | None, "or_": list[made] | None, "not_": made | None}
+    named_later |= {each.field: _filter_input(each.target) | None for each in related(readable).values()}
     definition = object_definition(made)
     for each in definition.fields if definition else ():
-        if each.python_name in itself:
-            each.type = itself[each.python_name]
+        if each.python_name in named_later:
+            each.type = named_later[each.python_name]
     return made
 
 

@@ -75,6 +75,7 @@ from graphql_schema.reading.resolvers import (
     ReadsToOne,
 )
 from services.kernel.access import Permission
+from services.kernel.isolation import UtcDateTime
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -204,7 +205,7 @@ def readable(
     """Make a class a type of the schema whose rows are those of a model.
 
     `tag` is two capital letters, the beginning of the type's global ids; every `Node` has one, for good. `filter_by`
-    and `order_by` are columns that an index serves.
+    and `order_by` are columns that an index serves. An instant to order by is one to filter by too.
     """
 
     def declare(cls: C) -> C:
@@ -217,7 +218,7 @@ def readable(
             visible=plain(visible),
             permission=permission,
             tag=tag,
-            filters=tuple(_offered(each) for each in filter_by),
+            filters=_filters(filter_by, order_by),
             orders=tuple(_offered(each) for each in order_by),
         )
         return made
@@ -273,6 +274,12 @@ def _offered(each: Any) -> Named:
         return each
     found = plain_column(each, "What a list is filtered or ordered by")
     return Named(found, found.name)
+
+
+def _filters(filter_by: tuple[Any, ...], order_by: tuple[Any, ...]) -> tuple[Named, ...]:
+    found = {each.column: each for each in map(_offered, filter_by)}
+    instants = (each for each in map(_offered, order_by) if isinstance(each.column.type, UtcDateTime))
+    return tuple((found | {each.column: each for each in instants if each.column not in found}).values())
 
 
 def _check_tag(cls: type, tag: str | None) -> None:

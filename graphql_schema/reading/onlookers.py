@@ -27,11 +27,10 @@ from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
-from graphql_schema.reading import conditions
 from graphql_schema.reading.binding import Compiled, compiled, run, safe_form
-from graphql_schema.reading.conditions import Path
 from graphql_schema.reading.declarations import readable_of
 from graphql_schema.reading.expressions import BOUND_TENANT
+from graphql_schema.reading.filters import Path, filter_condition, read_filter
 from graphql_schema.reading.inputs import as_tree
 from graphql_schema.reading.rows import ONE, frame_of
 from services.kernel.access import Actor
@@ -99,13 +98,13 @@ def visible_rows(node_type: type, tree: Mapping[str, Any] | None = None) -> Sele
     """The rows among the parameter `keys` that an actor sees and a filter lets through."""
     readable = readable_of(node_type)
     frame = frame_of(readable)
-    condition = conditions.filter_condition(readable, tree or {}, frame.alias, _bind)
+    condition = filter_condition(readable, tree or {}, frame.alias, _bind)
     return frame.by_ids().where(condition).with_only_columns(ONE)
 
 
 def watched_filter(node_type: type, asked: object) -> dict[str, Any]:
     """A filter input as plain data with row ids in it. Raises BadUserInput."""
-    return conditions.read_filter(readable_of(node_type), as_tree(asked) or {})
+    return read_filter(readable_of(node_type), as_tree(asked) or {})
 
 
 def filter_values(tree: Mapping[str, Any]) -> dict[str, Any]:

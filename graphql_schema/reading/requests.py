@@ -15,8 +15,9 @@ from strawberry.utils.str_converters import to_camel_case
 from graphql_schema.nodes import decode_id as decode_any_id
 from graphql_schema.reading import conditions
 from graphql_schema.reading.bounds import check_values
-from graphql_schema.reading.conditions import NOBODY, PageRequest, Path
+from graphql_schema.reading.conditions import PageRequest
 from graphql_schema.reading.declarations import ListOf, Readable, decode_id, readable_by_tag
+from graphql_schema.reading.filters import NOBODY, Path
 from graphql_schema.reading.plan import AnyNode, Figure, Many, Plan
 from services.kernel.access import Actor
 from services.kernel.clock import utc_now

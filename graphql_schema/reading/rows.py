@@ -45,6 +45,7 @@ from graphql_schema.reading.declarations import (
     readable_of,
     through_expression,
 )
+from graphql_schema.reading.filters import Path
 from services.kernel.isolation import ACTOR
 
 Row = dict[str, Any]
@@ -146,7 +147,7 @@ def _owners() -> TableValuedAlias:
     return func.unnest(KEYS).table_valued(column("key", Uuid()), name="owner").render_derived(name="owner")
 
 
-def bind_value(_path: conditions.Path, value: Any, kind: Any) -> ColumnElement[Any]:
+def bind_value(_path: Path, value: Any, kind: Any) -> ColumnElement[Any]:
     """The ordinary executor's binding: the value itself, as a parameter."""
     return bindparam(None, value, type_=kind)
 

@@ -42,7 +42,7 @@ from graphql_schema.connections import TOTAL_COUNT_MAX
 from graphql_schema.nodes import encode_id_in_sql
 from graphql_schema.reading import conditions
 from graphql_schema.reading.binding import Parameter, compiled
-from graphql_schema.reading.conditions import PageRequest, Path
+from graphql_schema.reading.conditions import PageRequest
 from graphql_schema.reading.declarations import (
     ARGUMENT,
     Key,
@@ -67,6 +67,7 @@ from graphql_schema.reading.expressions import (
     type_name,
 )
 from graphql_schema.reading.figures import FIGURE_ROWS_MAX
+from graphql_schema.reading.filters import Bind, Path
 from graphql_schema.reading.plan import (
     AnyNode,
     Count,
@@ -136,7 +137,7 @@ class _Writer:
         number, path = self.slots[name]
         return lambda _, requests: process(requests[number].at(path))
 
-    def _binder(self, number: int) -> conditions.Bind:
+    def _binder(self, number: int) -> Bind:
         def bind(path: Path, _value: Any, kind: TypeEngine[Any]) -> ColumnElement[Any]:
             name = "_".join(("call", str(number), *map(str, path)))
             self.slots[name] = (number, path)
@@ -270,7 +271,7 @@ class _Page:
     writer: _Writer
     many: Many
     request: PageRequest
-    bind: conditions.Bind
+    bind: Bind
     rows: Subquery
     size: ColumnElement[int]
 

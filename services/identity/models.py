@@ -76,7 +76,10 @@ class ApiClient(Versioned, table=True):
     """A machine of an organization's, or one that works for it. `scopes` are in alphabetical order."""
 
     __tablename__ = "api_client"
-    __table_args__: ClassVar[Any] = constraints(Index("ix_api_client_created_at", "tenant_id", "created_at", "id"))
+    __table_args__: ClassVar[Any] = constraints(
+        Index("ix_api_client_created_at", "tenant_id", "created_at", "id"),
+        Index("ix_api_client_revoked_at", "tenant_id", "revoked_at", "id"),
+    )
     __not_personal__: ClassVar = frozenset({"name", "scopes"})
 
     name: str
@@ -106,6 +109,7 @@ class DeprecatedUse(TenantOwned, table=True):
     __table_args__: ClassVar[Any] = constraints(
         UniqueConstraint("tenant_id", "api_client_id", "name", "used_on", postgresql_nulls_not_distinct=True),
         Index("ix_deprecated_use_created_at", "tenant_id", "created_at", "id"),
+        Index("ix_deprecated_use_used_on", "tenant_id", "used_on", "id"),
     )
     __not_personal__: ClassVar = frozenset({"name"})
 

@@ -39,6 +39,7 @@ class WebhookEndpoint(Versioned, table=True):
     __table_args__: ClassVar[Any] = constraints(
         Index("ix_webhook_endpoint_created_at", "tenant_id", "created_at", "id"),
         Index("ix_webhook_endpoint_api_client_id", "tenant_id", "api_client_id", "id"),
+        Index("ix_webhook_endpoint_state", "tenant_id", "state", "id"),
     )
     __not_personal__: ClassVar = frozenset({"url", "description", "event_types"})
 
@@ -76,6 +77,7 @@ class WebhookDelivery(TenantOwned, table=True):
     __table_args__: ClassVar[Any] = constraints(
         UniqueConstraint("tenant_id", "webhook_endpoint_id", "event_id"),
         Index("ix_webhook_delivery_webhook_endpoint_id", "tenant_id", "webhook_endpoint_id", "created_at", "id"),
+        Index("ix_webhook_delivery_state", "tenant_id", "webhook_endpoint_id", "state", "created_at", "id"),
         Index("ix_webhook_delivery_due", "tenant_id", "webhook_endpoint_id", "due_at", "id",
               postgresql_where=text("state = 'WAITING'")),
         Index("ix_webhook_delivery_created_at", "tenant_id", "created_at", "id"),
@@ -120,8 +122,10 @@ class Export(Versioned, table=True):
 
     __tablename__ = "export"
     __table_args__: ClassVar[Any] = constraints(
-        CheckConstraint("(membership_id is null) <> (api_client_id is null)", "requester"),
+        CheckConstraint("coalesce(membership_id, api_client_id) is not null", "requester"),
         Index("ix_export_created_at", "tenant_id", "created_at", "id"),
+        Index("ix_export_kind", "tenant_id", "kind", "created_at", "id"),
+        Index("ix_export_state", "tenant_id", "state", "created_at", "id"),
     )
     __not_personal__: ClassVar = frozenset({"grants"})
 

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from graphql_schema import documents, errors, event_streams, limits, sockets
-from graphql_schema.connections import PAGE_SIZE_MAX
+from graphql_schema.connections import PAGE_SIZE, PAGE_SIZE_MAX, TOTAL_COUNT_MAX
 from graphql_schema.negotiation import EXECUTED, STATUSES
 from graphql_schema.reading import bounds, inputs, price, resolvers, sizes
 from services.integrations import rules as integrations
@@ -86,7 +86,7 @@ def test_no_limit_is_left_out() -> None:
 
 
 def test_the_codes_are_the_closed_list() -> None:
-    section = PAGE[PAGE.index("## 10. Error codes") :]
+    section = PAGE[PAGE.index("## 11. Error codes") :]
     assert set(CODE.findall(section)) - {"FORBIDDEN"} == errors.CODES - {"FORBIDDEN"}
     assert set(STATUSES) - {EXECUTED} == errors.CODES
 
@@ -106,6 +106,16 @@ def test_the_bounds_of_exports_are_those_of_the_code() -> None:
     assert f"kept for {integrations.EXPORT_KEPT.days} days" in section
     assert all(f"`{kind}`" in section for kind in integrations.ExportKind)
     assert all(f"`{failure}`" in section for failure in integrations.ExportFailure)
+
+
+def test_every_comparison_is_told_with_how_deep_and_how_far_it_goes() -> None:
+    section = PAGE[PAGE.index("## 10. Ids") : PAGE.index("## 11.")]
+    told = section[section.index("`filter`") : section.index("All that is given")]
+    assert set(re.findall(r"`(\w+)`", told)) - {"filter"} == set(inputs.DESCRIPTIONS)
+    assert f"nest up to {inputs.FILTER_DEPTH_MAX} deep" in section
+    assert f"has {PAGE_SIZE} items" in section
+    assert f"at most {PAGE_SIZE_MAX}" in section
+    assert f"up to {TOTAL_COUNT_MAX:,}" in section
 
 
 def test_the_close_codes_are_those_of_sockets() -> None:

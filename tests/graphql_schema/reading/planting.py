@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import strawberry
 
@@ -175,12 +174,13 @@ async def plant(database: Database, organization: TestOrganization, seed: int) -
     async with database.unit_of_work(organization.system) as uow:
         uow.add(*planted.accounts, *planted.contacts, *planted.categories, *links)
         uow.add(*planted.conversations, *planted.deliveries, *planted.messages)
-        uow.add(*_surroundings(planted), *_machines(tenant))
+        uow.add(*_surroundings(planted), *_machines(organization))
     return planted
 
 
-def _machines(tenant: UUID) -> list[Any]:
-    """What other systems are known by, and what they were told."""
+def _machines(organization: TestOrganization) -> list[Any]:
+    """What other systems are known by, what they were told, and what was taken out."""
+    tenant = organization.id
     client = ApiClient(tenant_id=tenant, name="Open data", scopes=["conversations:read"])
     key = ApiKey(tenant_id=tenant, api_client_id=client.id, expires_at=START)
     document = ClientDocument(tenant_id=tenant, api_client_id=client.id, document_id="sha256:0", text="{ viewer }")
@@ -196,8 +196,13 @@ def _machines(tenant: UUID) -> list[Any]:
     )
     attempt = WebhookAttempt(tenant_id=tenant, webhook_delivery_id=delivery.id, number=1, milliseconds=9, status=500)
     use = DeprecatedUse(tenant_id=tenant, api_client_id=client.id, name="Type.field", used_on=START.date(), times=3)
-    export = Export(tenant_id=tenant, api_client_id=client.id, grants=[], kind=ExportKind.CONTACTS, until=START)
-    return [client, key, document, endpoint, delivery, attempt, use, export]
+    owners = ({"membership_id": organization.members.get(Role.COORDINATOR)}, {"api_client_id": client.id})
+    exports = [
+        Export(tenant_id=tenant, grants=[], kind=ExportKind.CONTACTS, until=START, **owner)
+        for owner in owners
+        if all(owner.values())
+    ]
+    return [client, key, document, endpoint, delivery, attempt, use, *exports]
 
 
 def _plant_conversation(planted: Planted, chance: random.Random, i: int) -> None:

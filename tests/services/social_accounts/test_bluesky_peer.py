@@ -45,7 +45,7 @@ from tests.support.peers.atproto_citizen import POST, Citizen, expired_token
 from tests.support.peers.atproto_peer import Peer, install, running_peer
 from tests.support.servers import Servers
 
-pytestmark = pytest.mark.peer("atproto")
+pytestmark = [pytest.mark.peer("atproto"), pytest.mark.xdist_group("atproto")]
 
 LATE_SECONDS_MAX = 20.0
 LOOK_SECONDS = 0.1
