@@ -24,7 +24,7 @@ class IdentityQueries:
     )
 
     deprecated_uses: Connection[DeprecatedUse] = connection(
-        description="Who still uses what is deprecated, by the day. Needs integrations:manage.",
+        description="Who still uses what is deprecated, by the day: all with integrations:manage, a machine its own.",
         newest_first=models.DeprecatedUse.created_at,
     )
 

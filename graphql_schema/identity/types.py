@@ -10,6 +10,7 @@ from graphql_schema.nodes import Node
 from graphql_schema.reading.mapping import column, connection, named, read_back, readable, to_one, vocabulary
 from graphql_schema.tenancy.types import Organization, Person
 from services.identity import models
+from services.identity.queries import DEPRECATED_USE_IS_VISIBLE
 from services.kernel.access import Permission, Role
 from services.tenancy.queries import TENANT_WIDE
 
@@ -115,15 +116,17 @@ class ClientDocument(Node):
 @readable(
     U,
     tag="DU",
-    visible=TENANT_WIDE,
-    permission=Permission.INTEGRATION_MANAGE,
+    visible=DEPRECATED_USE_IS_VISIBLE,
+    permission=Permission.DIRECTORY_READ,
     filter_by=(U.api_client_id, U.used_on),
     order_by=(U.created_at,),
 )
 class DeprecatedUse(Node):
     """How often something that goes away was used on one day. Ask its users to move before the day it is removed."""
 
-    client: ApiClient | None = to_one(U.api_client_id, "The machine that used it; null for people together.")
+    client: ApiClient | None = to_one(
+        U.api_client_id, "The machine, to be read with integrations:manage; null for people together."
+    )
     name: str = column(U.name, "The field, argument or value, `Type.field`; the schema says until when it is there.")
     used_on: date = column(U.used_on, "The day (UTC).")
     times: int = column(U.times, "In how many operations it was named.")

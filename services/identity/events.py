@@ -51,3 +51,12 @@ class ApiKeyRevoked(Event, kind="api_key.revoked", subject="api_key_id"):
 class ClientDocumentsRegistered(Event, kind="client_documents.registered", subject="api_client_id"):
     api_client_id: UUID
     document_ids: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeprecatedUseNoted(Event, kind="deprecated_use.noted", subject="deprecated_use_id"):
+    """A client used something that goes away, for the first time in a month: somebody should move it."""
+
+    deprecated_use_id: UUID
+    api_client_id: UUID
+    name: str

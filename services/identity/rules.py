@@ -22,6 +22,8 @@ LIVE_KEYS_MAX = 5
 """Two are enough to rotate without a gap."""
 CLIENTS_MAX = 100
 CLIENT_NAME_LENGTH_MAX = 100
+TOLD_OF_USE_FOR = timedelta(days=30)
+"""After so long without a use of something deprecated, its next use is told again."""
 
 DOCUMENTS_MAX = 2_000
 """Registered documents of one client."""

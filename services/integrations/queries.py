@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Reads of endpoints, their secrets and deliveries, and of exports; which events an API client may be told of."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -12,6 +12,7 @@ from sqlmodel import col
 from services.assignments import events as assignments
 from services.conversations import events as conversations
 from services.conversations import queries as conversation_queries
+from services.identity import events as identity_events
 from services.identity import queries as identity
 from services.integrations import events, rules
 from services.integrations.models import Export, ExportPiece, WebhookDelivery, WebhookEndpoint, WebhookSecret
@@ -64,6 +65,7 @@ EVENT_TYPES: Mapping[str, Permission] = {
     **{event.kind: Permission.CONVERSATION_READ for event in CONVERSATION_EVENTS},
     **{event.kind: Permission.SOCIAL_ACCOUNT_READ for event in ACCOUNT_EVENTS},
     **{event.kind: Permission.EXPORT_READ for event in EXPORT_EVENTS},
+    identity_events.DeprecatedUseNoted.kind: Permission.DIRECTORY_READ,  # every client is told of its own
 }
 """What endpoints can be told, by the type as it is sent: the kind of the fact. Beside it what its reader may see."""
 
@@ -89,18 +91,36 @@ class Due:
     deliveries: Sequence[WebhookDelivery]
 
 
-async def visible_versions(snapshot: Snapshot, facts: Sequence[Announced]) -> dict[UUID, int]:
-    """Of what some events are about, the rows that the actor may see, with their versions."""
-    about = {permission: {each.subject_id for each in facts if EVENT_TYPES[each.kind] is permission}
-             for permission in set(EVENT_TYPES.values())}  # fmt: skip
-    found: dict[UUID, int] = {}
-    if about[Permission.CONVERSATION_READ]:
-        found |= await conversation_queries.visible_versions(snapshot, about[Permission.CONVERSATION_READ])
-    if about[Permission.SOCIAL_ACCOUNT_READ] and snapshot.actor.may(Permission.SOCIAL_ACCOUNT_READ):
-        found |= await account_queries.visible_versions(snapshot, about[Permission.SOCIAL_ACCOUNT_READ])
-    if about[Permission.EXPORT_READ] and snapshot.actor.may(Permission.EXPORT_READ):
-        found |= await _versions_of_exports(snapshot, about[Permission.EXPORT_READ])
+async def visible_versions(snapshot: Snapshot, facts: Sequence[Announced]) -> dict[UUID, int | None]:
+    """Of what some events are about, the rows that the actor may see, with their versions if they have any."""
+    found: dict[UUID, int | None] = {}
+    for permission, versions in VERSIONS.items():
+        about = {each.subject_id for each in facts if EVENT_TYPES[each.kind] is permission}
+        if about and snapshot.actor.may(permission):
+            found |= await versions(snapshot, about)
     return found
+
+
+async def _uses(snapshot: Snapshot, use_ids: Collection[UUID]) -> Mapping[UUID, None]:
+    return dict.fromkeys(await identity.visible_uses(snapshot, use_ids))
+
+
+async def _exports(snapshot: Snapshot, export_ids: Collection[UUID]) -> Mapping[UUID, int]:
+    found = await snapshot.rows(
+        owned(Export, col(Export.id).in_(export_ids), EXPORT_IS_OWN).with_only_columns(
+            col(Export.id), col(Export.version)
+        )
+    )
+    return {row.id: row.version for row in found}
+
+
+VERSIONS: Mapping[Permission, Callable[[Snapshot, Collection[UUID]], Awaitable[Mapping[UUID, int | None]]]] = {
+    Permission.CONVERSATION_READ: conversation_queries.visible_versions,
+    Permission.SOCIAL_ACCOUNT_READ: account_queries.visible_versions,
+    Permission.EXPORT_READ: _exports,
+    Permission.DIRECTORY_READ: _uses,
+}
+"""By what their reader may see: how to find the rows that events are about."""
 
 
 async def enabled_endpoints(snapshot: Snapshot) -> list[WebhookEndpoint]:
@@ -229,12 +249,3 @@ async def _client(snapshot: Snapshot, api_client_id: UUID) -> Actor | None:
     if api_client_id not in scopes or (await tenancy.organization(snapshot)).state is OrganizationState.SUSPENDED:
         return None
     return Actor(snapshot.tenant_id, kind=ActorKind.API_CLIENT, client_id=api_client_id, scopes=scopes[api_client_id])
-
-
-async def _versions_of_exports(snapshot: Snapshot, export_ids: Collection[UUID]) -> dict[UUID, int]:
-    found = await snapshot.rows(
-        owned(Export, col(Export.id).in_(export_ids), EXPORT_IS_OWN).with_only_columns(
-            col(Export.id), col(Export.version)
-        )
-    )
-    return {row.id: row.version for row in found}

@@ -57,6 +57,7 @@ SUBJECT_TAGS: Mapping[str, str] = {
     "conversation": "CV",
     "social_account": "SA",
     "export": "EX",
+    "deprecated_use": "DU",
     "webhook_endpoint": "WE",
 }
 """How the global ids of what events are about begin, by the first word of the event's type."""

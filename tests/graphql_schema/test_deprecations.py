@@ -1,25 +1,33 @@
 # SPDX-License-Identifier: EUPL-1.2
 """What goes away is told in headers and counted for each client: by text, by known text, on every transport."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from enum import Enum
 from typing import Annotated, Any
+from uuid import UUID
 
 import pytest
 import strawberry
 from graphql import build_schema as build_core_schema
 from graphql import parse
+from sqlmodel import col
 
 from graphql_schema import deprecations
 from graphql_schema.deprecations import Uses, headers
 from graphql_schema.reading.deprecated import deprecated_in
 from graphql_schema.schema import Mutation, Query, Subscription, build_schema
+from services.identity import commands
+from services.identity.events import DeprecatedUseNoted
 from services.kernel.access import Role
+from services.kernel.audit import AuditEvent
+from services.kernel.isolation import owned
 from services.kernel.settings import Settings
 from tests.graphql_schema.conftest import TokenOf
+from tests.graphql_schema.exporting import row_id
 from tests.graphql_schema.machines import Machine, machine
 from tests.graphql_schema.serving import Served, served
 from tests.graphql_schema.street import Street
+from tests.services.conversations.scenes import sql
 
 REASON = "Use new. Removed after 2027-12-31."
 LATER = "Use new. Removed after 2028-06-30."
@@ -153,3 +161,45 @@ async def test_what_cannot_be_written_is_kept_and_what_is_left_is_written_at_the
     await uses.close()
     nodes = (await live.ask(admin, USES))["deprecatedUses"]["nodes"]
     assert nodes == [{"name": "Thing.old", "times": 2, "client": None}]
+
+
+OWN = "{ deprecatedUses { nodes { name } } }"
+
+
+async def test_a_machine_sees_its_own_uses_and_is_told_of_them_once_a_month(
+    live: Served, street: Street, admin: str, reader: Machine, database_urls: Mapping[str, str]
+) -> None:
+    other = await machine(live, admin)
+    clients = [row_id(each.id) for each in (reader, other)]
+
+    async def used(client_id: UUID | None, *names: str) -> None:
+        async with street.database.unit_of_work(street.organization.system) as uow:
+            await commands.count_deprecated(uow, uses={(client_id, name): 1 for name in names})
+
+    async def told() -> list[tuple[UUID, str]]:
+        async with street.database.snapshot(street.organization.system) as snapshot:
+            rows = owned(AuditEvent, col(AuditEvent.action) == DeprecatedUseNoted.kind).order_by(col(AuditEvent.seq))
+            details = await snapshot.scalars(rows.with_only_columns(col(AuditEvent.detail)))
+        return [(UUID(each["api_client_id"]), each["name"]) for each in details]
+
+    for _ in range(2):
+        await used(clients[0], "T.a", "T.b")
+    await used(clients[1], "T.a")
+    await used(None, "T.a")
+    once = [(clients[0], "T.a"), (clients[0], "T.b"), (clients[1], "T.a")]
+    assert await told() == once
+    for days, again in ((29, []), (2, [(clients[1], "T.a")])):
+        earlier = f"update belfry.deprecated_use set used_on = used_on - {days} where tenant_id = $1"
+        await sql(database_urls, earlier, street.organization.id)
+        await used(clients[1], "T.a")
+        assert await told() == [*once, *again]
+        drop = "delete from belfry.deprecated_use where tenant_id = $1 and used_on = current_date"
+        await sql(database_urls, drop, street.organization.id)
+    for key, names in (
+        (reader.key, {"T.a", "T.b"}),
+        (other.key, {"T.a"}),
+        (street.token(Role.COORDINATOR), set[str]()),
+    ):
+        nodes = (await live.ask(key, OWN))["deprecatedUses"]["nodes"]
+        assert {each["name"] for each in nodes} == names
+    assert len((await live.ask(admin, OWN))["deprecatedUses"]["nodes"]) == 4

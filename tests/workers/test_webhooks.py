@@ -105,6 +105,18 @@ async def test_a_client_is_told_of_its_own_exports_only(town: HookTown) -> None:
     assert nothing == []
 
 
+async def test_a_client_without_any_scope_is_told_what_it_uses_that_goes_away(town: HookTown) -> None:
+    own, other = await town.client(), await town.client()
+    endpoints = [(await town.endpoint(str(place), each))[0] for place, each in enumerate((own, other))]
+    async with town.runtime.database.unit_of_work(town.organization.system) as uow:
+        await identity.count_deprecated(uow, uses={(own, "Type.field"): 2, (None, "Type.field"): 1})
+    await town.follow()
+    told, nothing = [await town.log(each) for each in endpoints]
+    assert [each["event_type"] for each in told] == ["deprecated_use.noted"]
+    assert orjson.loads(told[0]["payload"])["data"]["version"] is None
+    assert nothing == []
+
+
 async def test_only_the_types_that_were_asked_for_are_told(town: HookTown) -> None:
     endpoint_id, _ = await town.endpoint("few", await town.client(*READS), Behavior.TAKES, "conversation.routed")
     await town.street.open("ROADS")

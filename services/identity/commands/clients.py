@@ -18,6 +18,7 @@ from services.identity.events import (
     ApiKeyIssued,
     ApiKeyRevoked,
     ClientDocumentsRegistered,
+    DeprecatedUseNoted,
 )
 from services.identity.models import ApiClient, ApiKey, ClientDocument
 from services.identity.rules import DoorKind
@@ -34,6 +35,7 @@ COUNT = text(
     from unnest(cast(:clients as uuid[]), cast(:names as text[]), cast(:times as int[])) as used (client, name, times)
     on conflict (tenant_id, api_client_id, name, used_on)
         do update set times = deprecated_use.times + excluded.times
+    returning id, api_client_id, name, xmax = 0 as is_first_today
     """
 )
 
@@ -151,11 +153,14 @@ async def register_documents(
 
 
 async def count_deprecated(uow: UnitOfWork, *, uses: Mapping[tuple[UUID | None, str], int]) -> None:
-    """Add up how often clients, and people together, used what is deprecated, by the day (UTC)."""
+    """Add up how often clients, and people together, used what is deprecated, by the day (UTC).
+
+    A client's first use for a while is a fact of its own, so that its owner hears of it.
+    """
     uow.actor.require(Permission.BELFRY_WORK)
     # In one order for everybody: two processes that count the same rows wait for each other and never deadlock.
     rows = sorted(uses.items(), key=lambda each: (str(each[0][0]), each[0][1]))
-    await uow.write(
+    found = await uow.write(
         COUNT,
         {
             "tenant": uow.tenant_id,
@@ -165,6 +170,11 @@ async def count_deprecated(uow: UnitOfWork, *, uses: Mapping[tuple[UUID | None, 
             "day": uow.now.date(),
         },
     )
+    new = {(row.api_client_id, row.name): row.id for row in found if row.is_first_today and row.api_client_id}
+    told = await queries.used_lately(uow, new, since=uow.now.date() - rules.TOLD_OF_USE_FOR)
+    for (client_id, name), use_id in new.items():
+        if (client_id, name) not in told:
+            uow.emit(DeprecatedUseNoted(deprecated_use_id=use_id, api_client_id=client_id, name=name))
 
 
 async def _live_client(uow: UnitOfWork, api_client_id: UUID) -> ApiClient:

@@ -3,6 +3,7 @@
 
 from services.identity.queries.askers import CLIENT_ASKS, WHO_ASKS, Asker, actor_of_token, asker_of_token
 from services.identity.queries.clients import (
+    DEPRECATED_USE_IS_VISIBLE,
     api_client_for_update,
     api_key_for_update,
     client_count,
@@ -10,6 +11,8 @@ from services.identity.queries.clients import (
     live_keys,
     registered,
     scopes_of,
+    used_lately,
+    visible_uses,
 )
 from services.identity.queries.directories import door, organization_of_slug, organizations, person_by_email
 from services.identity.queries.holdings import (
@@ -22,6 +25,7 @@ from services.identity.queries.holdings import (
 __all__ = [
     "CLIENTS_NO_LONGER_HOLD",
     "CLIENT_ASKS",
+    "DEPRECATED_USE_IS_VISIBLE",
     "WHO_ASKS",
     "WHO_NO_LONGER_HOLDS",
     "Asker",
@@ -40,4 +44,6 @@ __all__ = [
     "person_by_email",
     "registered",
     "scopes_of",
+    "used_lately",
+    "visible_uses",
 ]

@@ -1,16 +1,22 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Reads of API clients, their keys and their documents."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from datetime import date
 from uuid import UUID
 
-from sqlalchemy import func
+from sqlalchemy import any_, func, or_
 from sqlmodel import col
 
-from services.identity.models import ApiClient, ApiKey, ClientDocument
-from services.kernel.access import Scope
+from services.identity.models import ApiClient, ApiKey, ClientDocument, DeprecatedUse
+from services.kernel.access import Permission, Scope
 from services.kernel.database import Snapshot
-from services.kernel.isolation import owned
+from services.kernel.isolation import ACTOR, owned
+
+DEPRECATED_USE_IS_VISIBLE = or_(
+    ACTOR.everywhere(Permission.INTEGRATION_MANAGE), col(DeprecatedUse.api_client_id) == any_(ACTOR.selves)
+)
+"""A machine's uses are seen by whoever manages machines, and by itself."""
 
 
 async def api_client_for_update(snapshot: Snapshot, api_client_id: UUID) -> ApiClient:
@@ -68,3 +74,26 @@ async def registered(snapshot: Snapshot, api_client_id: UUID) -> Iterable[str]:
             col(ClientDocument.document_id)
         )
     )
+
+
+async def used_lately(snapshot: Snapshot, uses: Collection[tuple[UUID, str]], *, since: date) -> set[tuple[UUID, str]]:
+    """Which clients used what on an earlier day, but not before `since`."""
+    clients, names = {client for client, _ in uses}, {name for _, name in uses}
+    found = await snapshot.rows(
+        owned(
+            DeprecatedUse,
+            col(DeprecatedUse.api_client_id).in_(clients),
+            col(DeprecatedUse.name).in_(names),
+            col(DeprecatedUse.used_on) >= since,
+            col(DeprecatedUse.used_on) < snapshot.now.date(),
+        )
+        .with_only_columns(col(DeprecatedUse.api_client_id), col(DeprecatedUse.name))
+        .distinct()
+    )
+    return {(row.api_client_id, row.name) for row in found}
+
+
+async def visible_uses(snapshot: Snapshot, use_ids: Collection[UUID]) -> set[UUID]:
+    """Of some uses of what is deprecated those that the actor may see."""
+    seen = owned(DeprecatedUse, col(DeprecatedUse.id).in_(use_ids), DEPRECATED_USE_IS_VISIBLE)
+    return set(await snapshot.scalars(seen.with_only_columns(col(DeprecatedUse.id))))
