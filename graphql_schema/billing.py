@@ -17,7 +17,15 @@ from graphql_schema.errors import QueryCostExceeded
 from graphql_schema.reading.deprecated import Deprecated
 from graphql_schema.reading.price import Price
 from services.kernel.access import Actor
-from services.kernel.buckets import CAPACITY, RESTORED_A_SECOND, Key
+from services.kernel.buckets import CAPACITY, RESTORED_A_SECOND, Buckets, Key
+
+FAULTS = frozenset(
+    {
+        "GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED", "OPERATION_RESOLUTION_FAILURE", "BAD_USER_INPUT",
+        "DOCUMENT_TOO_COMPLEX", "QUERY_TOO_DEEP", "QUERY_COST_EXCEEDED", "BAD_REQUEST",
+    }
+)  # fmt: skip
+"""Codes of what is refused for what is in it, after it was looked at: that took time, although nothing ran."""
 
 NOT_OBJECTS = (b'{",', b'{"}', b'{"]', b'{":', b'{" ')
 """Where a text that ends with a brace ends. Keys begin with a letter or an underscore, so no object begins so."""
@@ -71,6 +79,12 @@ class Billed(Protocol):
 def bucket_of(actor: Actor) -> Key:
     """The bucket that an actor takes from: one for each person or machine of an organization."""
     return actor.tenant_id, actor.id
+
+
+def charge(buckets: Buckets, actor: Actor, code: str, cost: int) -> None:
+    """Have a client pay for a refusal of what it sent. Who sends such things again and again is refused unread."""
+    if code in FAULTS:
+        buckets.spend(bucket_of(actor), cost)
 
 
 async def pay(context: Billed) -> None:

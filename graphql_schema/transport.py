@@ -27,7 +27,7 @@ from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 
 from graphql_schema import sockets
-from graphql_schema.billing import Bill, bucket_of, objects_in_json, pay, settle, told
+from graphql_schema.billing import Bill, bucket_of, charge, objects_in_json, pay, settle, told
 from graphql_schema.billing import headers as rate_headers
 from graphql_schema.context import Context, authenticate, language_of
 from graphql_schema.deprecations import headers as sunset_headers
@@ -174,10 +174,13 @@ class Api(GraphQL[Any, None]):
         parameters = partial(parameters_of, request.scope["query_string"]) if is_read else await _body(request)
         token, asker = await authenticate(self.runtime, headers.get("authorization"))
         language = request.scope[LANGUAGE] = language_of(headers.get("accept-language"), asker.languages)
-        if headers.get(COST_ONLY) != "1":
-            self.runtime.buckets.require_any(bucket_of(asker.actor))
-        asked = await self.documents.asked(parameters(), asker)
-        check_variables(asked.variables)
+        self.runtime.buckets.require_any(bucket_of(asker.actor))
+        try:
+            asked = await self.documents.asked(parameters(), asker)
+            check_variables(asked.variables)
+        except RequestRefused as refusal:
+            self._charge(asker.actor, refusal.code)
+            raise
         stream = StreamConnection(self.feeds, request_id_of(request.scope), language, token, asker.actor)
         if media is None:
             return self._streamed(asked, stream, asker.actor)
@@ -235,6 +238,9 @@ class Api(GraphQL[Any, None]):
         settle(context, objects_in_json(data) - 1)
         body = b'{"data":%b,"extensions":{"cost":%b}}' % (data, orjson.dumps(told(context)))
         return self._response(body, exchange, data)
+
+    def _charge(self, actor: Actor, code: str) -> None:
+        charge(self.runtime.buckets, actor, code, self.runtime.settings.refusal_cost)
 
     def _refused(self, refusal: RequestRefused, exchange: Exchange) -> Response:
         """The answer to an operation that has a price and no data."""
@@ -303,6 +309,7 @@ class Api(GraphQL[Any, None]):
     def _response(self, body: bytes, exchange: Exchange, data: bytes | None = None) -> Response:
         """The answer; `data` is what of it decides whether its client has it already, when all went well."""
         context = exchange.context
+        self._charge(context.actor, exchange.kind)
         language = Language.EN if exchange.is_english else context.language
         headers = {**HEADERS, **rate_headers(context), EXECUTION: context.execution.used, "Content-Language": language}
         headers |= sunset_headers(context.bill.deprecated)

@@ -10,7 +10,8 @@ from strawberry.http import GraphQLRequestData
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.utils.aio import aclosing
 
-from graphql_schema.errors import Defect, log_defect, presented, refused
+from graphql_schema.billing import bucket_of, charge
+from graphql_schema.errors import Defect, code_of, log_defect, presented, refused
 from graphql_schema.limits import check_variables
 from graphql_schema.live.connection import LiveConnection
 from graphql_schema.seats import Seat
@@ -48,6 +49,8 @@ async def run(stream: Stream, ask: Ask, connection: LiveConnection, channel: Cha
     """Run one operation to its end. Never raises: the connection must outlive it."""
     seat = Seat(connection.feeds, channel.put)
     try:
+        if connection.actor is not None:
+            connection.runtime.buckets.require_any(bucket_of(connection.actor))
         asked = await ask()
         check_variables(asked.variables)
         while await _run_alone(stream, asked, connection, channel, seat):
@@ -66,7 +69,14 @@ async def run(stream: Stream, ask: Ask, connection: LiveConnection, channel: Cha
 async def refuse(channel: Channel, refusal: RequestRefused, connection: LiveConnection) -> None:
     """Tell a refusal of ours, if somebody is still there."""
     with suppress(ClientGone):
-        await channel.refuse([*presented([refused(refusal)], connection.wording)])
+        await _refuse(channel, [*presented([refused(refusal)], connection.wording)], connection)
+
+
+async def _refuse(channel: Channel, errors: list[GraphQLError], connection: LiveConnection) -> None:
+    runtime = connection.runtime
+    if connection.actor is not None and errors:
+        charge(runtime.buckets, connection.actor, code_of(errors[0]), runtime.settings.refusal_cost)
+    await channel.refuse(errors)
 
 
 async def _run_alone(
@@ -84,7 +94,7 @@ async def _run_alone(
         is_first = True
         async for result in results:
             if is_first and isinstance(result, PreExecutionError):
-                await channel.refuse(result.errors or [])
+                await _refuse(channel, result.errors or [], connection)
                 return False
             await channel.next(cast("ExecutionResult", result))
             is_first = False

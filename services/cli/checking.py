@@ -16,8 +16,8 @@ from services.cli.running import PORT, DataOption, data_root
 from services.embedded import CHECKOUT, EmbeddedError, own_wishes
 
 OFF_BY_DEFAULT = ("peer", "oidc_provider", "browser", "judges", "chaos", "slow")
-PROCESSES = "3"
-"""One more than two cores: a test waits for a server or a clock a third of its time."""
+PROCESSES = "2"
+"""A third process gains nothing on two cores: servers and workers of the tests use what is left."""
 # An option that narrows the run: then a second process costs more (3 to 5 s of imports) than it saves.
 DISTRIBUTING = ("-n", "--numprocesses")
 NARROWING = (*DISTRIBUTING, "-k", "--collect-only", "--co", "--lf", "--last-failed", "--pdb")

@@ -109,6 +109,13 @@ class Buckets:
         else:
             await self._take_exactly(key, cost)
 
+    def spend(self, key: Key, cost: int) -> None:
+        """Take what was spent already, whether it is there or not: a debt is paid off before anything else is given."""
+        if cost > 0:
+            level = self._restored(key) or self._levels.setdefault(key, Level(CAPACITY, self._seconds()))
+            level.take(cost)
+            self._settle_soon(key, level)
+
     def refund(self, key: Key, amount: int) -> None:
         """Give back what an operation did not cost after all."""
         level = self._restored(key)

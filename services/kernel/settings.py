@@ -76,6 +76,9 @@ class Settings(BaseSettings):
         default=(), description="Files with the documents that every client of this installation may send by id."
     )
     introspection: bool = True
+    refusal_cost: int = Field(
+        default=100, ge=0, le=10_000, description="What a refused document takes of its client's bucket."
+    )
     tenant_binding: TenantBinding = Field(
         default=TenantBinding.STATEMENT, description="How a compiled read names its organization to the database."
     )

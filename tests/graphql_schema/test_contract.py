@@ -19,6 +19,7 @@ from services.integrations.queries import EVENT_TYPES
 from services.kernel import buckets
 from services.kernel.access import SCOPE_PERMISSIONS
 from services.kernel.runtime import WEBHOOK_LIMITS
+from services.kernel.settings import Settings
 from tests.support.source import ROOT
 
 PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
@@ -130,6 +131,7 @@ def test_the_figures_of_costs_are_those_of_the_code() -> None:
     assert f"cost {price.INTROSPECTION} each" in section
     assert f"taken for {sizes.ASSUMED_SIZE} items" in section
     assert f"{buckets.CAPACITY:,} that fills by {buckets.RESTORED_A_SECOND} a second" in section
+    assert f"takes {Settings.model_fields['refusal_cost'].default} of the bucket" in section
     example = section[section.index("```json") : section.index("```\n\nThe headers")]
     names = set(re.findall(r'"(\w+)":', example)) - {"extensions", "cost"}
     assert names == {

@@ -2,16 +2,20 @@
 """An operation has a price, which is taken before it runs and told with its answer; what was too much is given back."""
 
 import re
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
 
+from graphql_schema.billing import FAULTS
+from graphql_schema.schema import api_schema
 from services.kernel import bell
 from services.kernel.access import Role
 from services.kernel.buckets import KEY_PREFIX
 from services.kernel.database import Database
+from services.kernel.settings import Settings
 from tests.graphql_schema.conftest import TokenOf
-from tests.graphql_schema.serving import GRAPHQL, JSON, Served
+from tests.graphql_schema.serving import GRAPHQL, JSON, Served, served
 from tests.graphql_schema.small_schema import Tripwire
 from tests.graphql_schema.street import EVENTS, Street
 from tests.support.organizations import TestOrganization, found_organization
@@ -159,3 +163,67 @@ async def test_streams_and_sockets_pay_too(street: Street) -> None:
     async with street.api.stream(token, EVENTS, after=after) as stream:
         kind, told = await stream.event()
         assert (kind, list(told)) == ("next", ["data"])
+
+
+# What is refused for what is in it.
+
+FAULTY: dict[str, Any] = {
+    "GRAPHQL_PARSE_FAILED": {"query": "{"},
+    "GRAPHQL_VALIDATION_FAILED": {"query": "{ nonsense }"},
+    "OPERATION_RESOLUTION_FAILURE": {"query": "query A { viewer { scopes } } query B { viewer { scopes } }"},
+    "BAD_USER_INPUT": {"query": "{ departments(first: 101) { totalCount } }"},
+    "DOCUMENT_TOO_COMPLEX": {"query": "{ " + " ".join(f"a{number}: __typename" for number in range(40)) + " }"},
+    "QUERY_TOO_DEEP": {"query": "{ a " * 20 + "} " * 20},
+    "QUERY_COST_EXCEEDED": {
+        "query": "{ conversations(first: 100) { nodes { messages(first: 100) { nodes { id } } } } }"
+    },
+    "BAD_REQUEST": {"query": 1},
+}
+SENT = 3
+
+
+@pytest.fixture
+async def dear(edge_settings: Settings) -> AsyncIterator[Served]:
+    """The real schema, where a few refusals empty a bucket, and leave a debt that is not paid off in a test's time."""
+    changed = edge_settings.model_copy(update={"refusal_cost": 12_000 // SENT})
+    async with served(changed, api_schema()) as running:
+        yield running
+
+
+def test_every_fault_is_tried() -> None:
+    assert set(FAULTY) == FAULTS
+
+
+@pytest.mark.parametrize("code", FAULTY)
+async def test_refusals_empty_the_bucket_and_then_nothing_is_read(dear: Served, fresh_token: str, code: str) -> None:
+    for _ in range(SENT):
+        refused = await dear.post(FAULTY[code], fresh_token)
+        assert refused.json()["errors"][0]["extensions"]["code"] == code
+    for body in (FAULTY[code], {"query": "{ viewer { scopes } }"}):
+        for headers in ({}, {"X-Cost-Only": "1"}):
+            answer = await dear.post(body, fresh_token, headers=headers)
+            assert (answer.status_code, answer.json()["errors"][0]["extensions"]["code"]) == (429, "THROTTLED")
+            assert int(answer.headers["retry-after"]) > 0
+
+
+async def test_on_a_socket_and_a_stream_too(dear: Served, fresh_token: str) -> None:
+    async with dear.socket(fresh_token) as socket:
+        for number in range(SENT):
+            await socket.subscribe("{ nonsense }" if number % 2 else "{", str(number))
+            assert (await socket.receive())["type"] == "error"
+        await socket.subscribe("{ viewer { scopes } }", "late")
+        found = (await socket.receive())["payload"][0]["extensions"]["code"]
+        assert found == "THROTTLED"
+    answer = await dear.post({"query": EVENTS}, fresh_token, headers={"Accept": "text/event-stream"})
+    assert answer.status_code == 429
+
+
+async def test_what_was_executed_or_is_not_allowed_costs_nothing_more(
+    dear: Served, street: Street, token_of: TokenOf
+) -> None:
+    token = await token_of(await found_organization(street.database, name="Kostwijk"), Role.VIEWER)
+    for _ in range(2 * SENT):
+        forbidden = await dear.post({"query": "{ conversations { totalCount } }"}, token)
+        assert forbidden.json()["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+        assert (await dear.post({"query": '{ node(id: "x") { id } }'}, token)).json()["data"] == {"node": None}
+    assert (await dear.post({"query": "{ viewer { scopes } }"}, token)).status_code == 200

@@ -160,7 +160,7 @@ PIECES = [
 some = st.lists(st.sampled_from(PIECES), max_size=4).map(" ".join)
 
 
-@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(before=some, unit=st.one_of(some, st.sampled_from(PIECES)), between=some, closing=some, after=some)
 async def test_what_chance_repeats_up_to_3_kb_does_not_block_the_loop(
     send: Send, before: str, unit: str, between: str, closing: str, after: str
@@ -177,7 +177,7 @@ json_pieces = st.sampled_from(
 )
 
 
-@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(before=json_pieces, unit=json_pieces, between=json_pieces, closing=st.sampled_from(["", "]", "}", "]}"]))
 async def test_what_chance_writes_into_variables_does_not_block_the_loop(
     send: Send, before: str, unit: str, between: str, closing: str

@@ -7,8 +7,9 @@ from uuid import UUID
 
 from services.identity import commands as identity
 from services.integrations import commands
-from services.integrations.commands import DELIVER, FOLLOW
-from services.kernel.access import Actor, Role, Scope
+from services.integrations.commands import DELIVER, EXPORT, FOLLOW
+from services.integrations.rules import ExportKind
+from services.kernel.access import Actor, ActorKind, Role, Scope
 from services.kernel.runtime import Runtime
 from tests.graphql_schema.street import Street
 from tests.support.organizations import TestOrganization, found_organization
@@ -63,6 +64,14 @@ class HookTown:
         """A new secret, which its owner learns after the fact, as people do."""
         async with self.runtime.database.unit_of_work(self.admin) as uow:
             place.secrets.append(await commands.rotate_secret(uow, self.runtime.vault, endpoint_id=endpoint_id))
+
+    async def take_out(self, client_id: UUID, *scopes: Scope) -> UUID:
+        """An export of all conversations that a client asked for, and that is written."""
+        client = Actor(self.organization.id, kind=ActorKind.API_CLIENT, client_id=client_id, scopes=frozenset(scopes))
+        async with self.runtime.database.unit_of_work(client) as uow:
+            row = await commands.create_export(uow, kind=ExportKind.CONVERSATIONS, since=None, until=None)
+        await self.stage.work(EXPORT, row.id)
+        return row.id
 
     async def follow(self) -> None:
         """Have written down what the endpoints are owed, here and now."""

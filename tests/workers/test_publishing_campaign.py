@@ -180,7 +180,7 @@ async def check(stage: Stage, town: Town, ledger: Ledger, size: Size) -> str:
 async def test_p7_answers_through_a_network_that_fails_one_time_in_five(
     servers: Servers, tell: Callable[[str], None]
 ) -> None:
-    tell(await campaign(servers, Size(publishes=200, kills=2, finished_seconds_max=300.0, poll_seconds=30), SEED))
+    tell(await campaign(servers, Size(publishes=120, kills=2, finished_seconds_max=300.0, poll_seconds=30), SEED))
 
 
 @pytest.mark.slow

@@ -10,10 +10,9 @@ import pytest
 
 from services.identity import commands as identity
 from services.integrations import commands, queries, rules
-from services.integrations.commands import EXPORT, FOLLOW
+from services.integrations.commands import FOLLOW
 from services.integrations.handlers import webhooks as telling
-from services.integrations.rules import ExportKind
-from services.kernel.access import Actor, ActorKind, Role, Scope
+from services.kernel.access import Role, Scope
 from services.kernel.errors import BelfryError
 from services.kernel.events import EVENTS
 from services.kernel.identifiers import global_id
@@ -24,7 +23,6 @@ from tests.workers.stage import Stage, open_stage
 from workers.subscriptions import HEARD, JOBS
 
 pytestmark = pytest.mark.xdist_group("webhooks")  # one installation, one process
-
 
 NOT_FAILING = "update belfry.webhook_endpoint set failing_since = now() where id = $1"
 ATTEMPTS = "select number from belfry.webhook_attempt where webhook_delivery_id = $1 order by number"
@@ -90,31 +88,20 @@ async def test_a_client_without_the_scope_is_told_nothing_and_one_that_was_revok
     assert len(await town.log(some)) == 2
 
 
-async def test_a_client_is_told_of_its_own_exports_only(town: HookTown) -> None:
+async def test_a_client_is_told_of_its_own_exports_and_of_what_it_uses_that_goes_away(town: HookTown) -> None:
     scopes = (Scope.CONVERSATIONS_READ, Scope.EXPORTS_READ)
-    own, other = await town.client(*scopes), await town.client(*scopes)
-    endpoints = [(await town.endpoint(str(place), each))[0] for place, each in enumerate((own, other))]
-    actor = Actor(town.organization.id, kind=ActorKind.API_CLIENT, client_id=own, scopes=frozenset(scopes))
-    async with town.runtime.database.unit_of_work(actor) as uow:
-        row = await commands.create_export(uow, kind=ExportKind.CONVERSATIONS, since=None, until=None)
-    await town.stage.work(EXPORT, row.id)
-    await town.follow()
-    told, nothing = [await town.log(each) for each in endpoints]
-    assert [each["event_type"] for each in told] == ["export.requested", "export.started", "export.ready"]
-    assert {orjson.loads(each["payload"])["data"]["id"] for each in told} == {global_id("EX", row.id)}
-    assert nothing == []
-
-
-async def test_a_client_without_any_scope_is_told_what_it_uses_that_goes_away(town: HookTown) -> None:
-    own, other = await town.client(), await town.client()
-    endpoints = [(await town.endpoint(str(place), each))[0] for place, each in enumerate((own, other))]
+    own = await town.client(*scopes)
+    endpoints = [(await town.endpoint(each.hex, each))[0] for each in (own, await town.client(*scopes))]
+    export_id = await town.take_out(own, *scopes)
     async with town.runtime.database.unit_of_work(town.organization.system) as uow:
         await identity.count_deprecated(uow, uses={(own, "Type.field"): 2, (None, "Type.field"): 1})
     await town.follow()
     told, nothing = [await town.log(each) for each in endpoints]
-    assert [each["event_type"] for each in told] == ["deprecated_use.noted"]
-    assert orjson.loads(told[0]["payload"])["data"]["version"] is None
-    assert nothing == []
+    *exports, use = [(each["event_type"], orjson.loads(each["payload"])["data"]) for each in told]
+    assert [(kind, data["id"]) for kind, data in exports] == [
+        (f"export.{each}", global_id("EX", export_id)) for each in ("requested", "started", "ready")
+    ]
+    assert (use[0], use[1]["version"], nothing) == ("deprecated_use.noted", None, [])
 
 
 async def test_only_the_types_that_were_asked_for_are_told(town: HookTown) -> None:

@@ -43,7 +43,7 @@ class Size:
     deliveries_a_second: float
 
 
-SMALL, WHOLE = Size(20, 15, 30), Size(200, 500, 60)
+SMALL, WHOLE = Size(20, 8, 30), Size(200, 500, 60)
 
 
 @pytest.fixture

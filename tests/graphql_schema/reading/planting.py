@@ -196,12 +196,10 @@ def _machines(organization: TestOrganization) -> list[Any]:
     )
     attempt = WebhookAttempt(tenant_id=tenant, webhook_delivery_id=delivery.id, number=1, milliseconds=9, status=500)
     use = DeprecatedUse(tenant_id=tenant, api_client_id=client.id, name="Type.field", used_on=START.date(), times=3)
-    owners = ({"membership_id": organization.members.get(Role.COORDINATOR)}, {"api_client_id": client.id})
-    exports = [
-        Export(tenant_id=tenant, grants=[], kind=ExportKind.CONTACTS, until=START, **owner)
-        for owner in owners
-        if all(owner.values())
-    ]
+    export = Export(tenant_id=tenant, api_client_id=client.id, grants=[], kind=ExportKind.CONTACTS, until=START)
+    own = Export(tenant_id=tenant, membership_id=organization.members.get(Role.COORDINATOR), grants=[],
+                 kind=ExportKind.CONTACTS, until=START)  # fmt: skip
+    exports = [export, *([own] if own.membership_id is not None else [])]
     return [client, key, document, endpoint, delivery, attempt, use, *exports]
 
 
