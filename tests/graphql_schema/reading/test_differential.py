@@ -31,7 +31,7 @@ from tests.graphql_schema.reading.planting import Planted, Reader
 
 SEED = int(os.environ.get("BELFRY_SEED", "0")) or Random().randrange(2**32)
 SHARDS, EACH = 10, 500
-SHARDS_EACH_TIME = 3
+SHARDS_EACH_TIME = 5
 """The others are drawn at the whole size of the gate only."""
 AT_ONCE = 64
 GROWING = "censored"
