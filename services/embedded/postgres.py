@@ -24,7 +24,8 @@ OWNER = "belfry_owner"
 LOGIN_ROLES = (OWNER, "belfry_app", "belfry_relay", "belfry_auditor", "belfry_backup")
 LOCALE = ("-E", "UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=PG_UNICODE_FAST")
 # Losing the last transactions of a crashed test run is no loss; everybody else keeps PostgreSQL's own defaults.
-FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+# A process of tests opens the pools of many processes of Belfry.
+FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "500"}
 PROBE_SECONDS_MAX = 5
 SCRIPT_SECONDS_MAX = 120
 
