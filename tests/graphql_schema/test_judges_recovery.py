@@ -25,7 +25,9 @@ from tests.support.source import ROOT
 pytestmark = pytest.mark.judges
 
 CLAIRVOYANCE = PythonTools(ROOT / "tests" / "support" / "judges" / "clairvoyance.txt")
-SECONDS_MAX = 120
+SECONDS_MAX = 400
+TRIED_OF = 4
+"""Of the words that are nearly right every fourth: the tool takes minutes for all of them, and learns nothing more."""
 FEW = ["conversation", "viewe", "rateLimi"]
 """So few that one document may ask for all of them: the tool sends 64 at a time, where 20 are the most."""
 ROOTS = {"Query", "Mutation", "Subscription"}
@@ -77,7 +79,8 @@ def names() -> tuple[set[str], list[str]]:
         for kind in schema.type_map.values() if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType)
         for name in kind.fields
     }  # fmt: skip
-    return fields | set(schema.type_map) - KNOWN_OF_ALL, sorted({name[:-1] for name in here} - set(here))
+    nearly_right = sorted({name[:-1] for name in here} - set(here))
+    return fields | set(schema.type_map) - KNOWN_OF_ALL, nearly_right[::TRIED_OF]
 
 
 async def test_clairvoyance_recovers_nothing_when_introspection_is_closed(

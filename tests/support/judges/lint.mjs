@@ -24,7 +24,7 @@ const eslint = new ESLint({
             acceptedIdTypes: ["ID"],
             exceptions: {
               suffixes: ["Connection", "Edge", "Payload", "Result", "UserError"],
-              types: ["PageInfo", "Viewer", "RateLimit", "ResponseTime", "OutboundMix", "Claim", "ConversationEvent"],
+              types: ["PageInfo", "Viewer", "RateLimit", "ResponseTime", "OutboundMix", "Claim", "ConversationEvent", "ExportEvent"],
             },
           },
         ],
