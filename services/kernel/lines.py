@@ -56,7 +56,11 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Rows of one table, each a line. `moment` never changes and is indexed with the id: the lines keep their order."""
+    """Rows of one table, each a line. `moment` is indexed with the id: the lines come in this order.
+
+    A row whose moment changes while it is read may be left out: a conversation begins earlier than was known when its
+    first message comes in late.
+    """
 
     rows: Rows
     moment: Any
