@@ -171,6 +171,8 @@ async def count_deprecated(uow: UnitOfWork, *, uses: Mapping[tuple[UUID | None, 
         },
     )
     new = {(row.api_client_id, row.name): row.id for row in found if row.is_first_today and row.api_client_id}
+    if not new:
+        return  # the rule: what is used is used every day
     told = await queries.used_lately(uow, new, since=uow.now.date() - rules.TOLD_OF_USE_FOR)
     for (client_id, name), use_id in new.items():
         if (client_id, name) not in told:
